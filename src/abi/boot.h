@@ -1,0 +1,26 @@
+#pragma once
+// What the runtime is told when the kernel execs it: argv[1] of the exec, a short text that it
+// removes before the guest sees its arguments.
+//
+//   argv = { "cairn-runtime", "CAIRN1:k=v;k=v;...", <path as exec was called with>, argv[0], argv[1] ... }
+//
+// Keys (values are decimal or hexadecimal with 0x; unknown keys are an error):
+//   op        run | exec | restore
+//   segment   path of the job segment's file
+//   slot      this process's slot from before exec (exec only), else -1
+//   fd        descriptor of the program's file, opened by the caller (run: may be -1, then the
+//             runtime opens the path itself)
+//   ign       mask of signals that the guest ignores (bit n-1 for signal n) although the kernel
+//             holds a handler for them: SIGSEGV, SIGBUS, SIGSYS, the park signal
+//   vmask     host-owned signals that the guest has blocked
+//   vpid      the VirtualPid where it differs from the real one, else 0
+//   mode      DoorMode (segment.h)
+//   seccomp   1: the filter is already installed
+//   mono, boot, cpu  offsets of the guest's clocks in ns, signed
+//   errfd     restore: where the one line goes that says why it failed
+
+namespace cairn::abi {
+
+inline constexpr char kBootPrefix[] = "CAIRN1:";
+
+}  // namespace cairn::abi

@@ -1,0 +1,105 @@
+#pragma once
+// A patch plan: where the syscall instructions of one ELF file are and which bytes around each may
+// be replaced by a jump. Made outside of the process (src/patch), cached in one file per build-id,
+// mapped read-only and applied by the runtime after it has compared the expected bytes.
+//
+// A site, with `before` and `after` counted in bytes of whole instructions:
+//
+//        |<- before ->| syscall |<- after ->|
+//        ^patch start            ^site end
+//
+//   before >= 5   jmp stub over the preceding instruction(s); the syscall stays where it is, so a
+//                 thread that is already past them (or returns to it) still works; after is 0
+//   before <  5   the jmp covers syscall (and `after`) too: before + 2 + after >= 5
+//
+// No branch of the file targets a byte inside a patch except its first.
+// A displaced relative branch may only be the last instruction of `after`; it is described by
+// branch_* and re-encoded in the stub. Displaced operands relative to rip are listed in rip_fixup.
+// Displaced `before` instructions of a site with before < 5 may be run twice.
+// Sites that are `mov $15, %rax; syscall` are never listed: unwinders and debuggers recognise a
+// signal trampoline by these very bytes.
+
+#include <cstdint>
+#include <initializer_list>
+
+namespace cairn::abi {
+
+inline constexpr std::uint64_t kPlanMagic = 0x4e'41'4c'50'4e'52'43ULL;  // "CRNPLAN"
+inline constexpr std::uint32_t kPlanVersion = 1;
+inline constexpr std::uint32_t kMaxDisplaced = 24;
+
+struct PlanSite {
+  std::uint64_t syscall_vaddr;  // of the syscall instruction, as linked (without load bias)
+  std::uint64_t branch_target;  // as linked; 0 if no branch is displaced
+  std::uint8_t before;
+  std::uint8_t after;
+  std::uint8_t branch_bytes;      // length of the displaced branch at the end of `after`
+  std::uint8_t branch_condition;  // x86 condition code 0-15 of a jcc; 0xff: unconditional jmp
+  std::uint8_t expected[kMaxDisplaced];  // the original bytes from the patch's start
+  std::uint8_t expected_bytes;           // before + 2 + after
+  // Offsets in `expected` of 32-bit displacements that are relative to rip; 0: none (an opcode
+  // precedes every displacement).
+  std::uint8_t rip_fixup[3];
+};
+static_assert(sizeof(PlanSite) == 48);
+
+struct PlanHeader {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t sites;          // PlanSite records that follow, by ascending syscall_vaddr
+  std::uint32_t unpatchable;    // syscall instructions left to Syscall User Dispatch
+  std::uint32_t build_id_bytes;
+  std::uint8_t build_id[32];
+  std::uint64_t file_size;      // of the ELF file the plan was made for
+  std::uint64_t checksum;       // plan_checksum() of the PlanSite records
+};
+static_assert(sizeof(PlanHeader) == 72);
+
+// FNV-1a over 64-bit words: the runtime, which has no vector registers, checks it too, since a plan
+// that the file system lost half of would pass every other test.
+inline std::uint64_t plan_checksum(const PlanSite* sites, std::uint32_t count) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(sites);
+  for (std::uint64_t i = 0; i < count * sizeof(PlanSite); i += sizeof(std::uint64_t)) {
+    std::uint64_t word;
+    __builtin_memcpy(&word, bytes + i, sizeof word);
+    hash = (hash ^ word) * 0x100000001b3;
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
+// Names in the cache: by build-id; else by what changes whenever the file does.
+//   <build-id in hex>.plan
+//   file-<device>-<inode>-<size>-<mtime seconds>-<nanoseconds>.plan    each in hex
+inline constexpr std::uint32_t kPlanNameBytes = 112;
+
+namespace detail {
+inline char* append_hex(char* out, std::uint64_t value, int digits) {
+  for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4)
+    *out++ = "0123456789abcdef"[(value >> shift) & 0xf];
+  return out;
+}
+inline char* append_text(char* out, const char* text) {
+  while (*text != 0) *out++ = *text++;
+  *out = 0;
+  return out;
+}
+}  // namespace detail
+
+// bytes <= 32
+inline void plan_name(char (&out)[kPlanNameBytes], const std::uint8_t* build_id, std::uint32_t bytes) {
+  char* at = out;
+  for (std::uint32_t i = 0; i < bytes; ++i) at = detail::append_hex(at, build_id[i], 2);
+  detail::append_text(at, ".plan");
+}
+
+inline void plan_name(char (&out)[kPlanNameBytes], std::uint64_t device, std::uint64_t inode,
+                      std::uint64_t size, std::uint64_t seconds, std::uint64_t nanoseconds) {
+  char* at = detail::append_text(out, "file");
+  for (const std::uint64_t value : {device, inode, size, seconds, nanoseconds})
+    at = detail::append_hex(detail::append_text(at, "-"), value, 16);
+  detail::append_text(at, ".plan");
+}
+
+}  // namespace cairn::abi

@@ -1,0 +1,80 @@
+#pragma once
+// The job segment: one small shared file per job and node, mapped by the agent anywhere and by every
+// process of the job at kSegment. It lets the host half do without a descriptor and without a message
+// while the guest runs: registration, freezing and plan requests are stores and futexes here.
+//
+// Who writes what: the agent writes the header and the fields marked [agent]; a process claims one
+// ProcessSlot (state kFree -> kClaimed by compare-exchange) and writes the rest of it. All numbers
+// that the kernel uses as futex words are 32 bit.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "abi/arena.h"
+
+namespace cairn::abi {
+
+inline constexpr std::uint64_t kSegmentMagic = 0x31'47'45'53'4e'52'43ULL;  // "CRNSEG1"
+inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kMaxProcesses = 4096;
+inline constexpr std::uint32_t kPlanRequests = 16;
+
+// How system calls are caught; `cairn run --mode`.
+enum class DoorMode : std::uint32_t {
+  kAuto = 0,      // patches and Syscall User Dispatch; seccomp where the kernel lacks the latter
+  kDispatch = 1,  // Syscall User Dispatch alone
+  kSeccomp = 2,   // patches and the seccomp fallback
+  kPatchOnly = 3, // patches alone; what is not patched runs natively, with a warning at the start
+};
+
+enum class SlotState : std::uint32_t {
+  kFree = 0,
+  kClaimed = 1,   // being filled in
+  kRunning = 2,   // a live process of the job
+  kUnsupported = 3,  // a member that cannot be saved: native set-uid or 32-bit program; see reason
+};
+
+// freeze_word: 0 while the guest runs; an odd, ever larger number while the agent wants it frozen.
+struct ProcessSlot {
+  std::atomic<std::uint32_t> state;        // SlotState
+  std::atomic<std::uint32_t> freeze_word;  // [agent]; futex: parked threads wait for it to change
+  std::atomic<std::uint32_t> parked;       // threads parked now; futex, woken at each change
+  std::atomic<std::int32_t> serve_tid;     // [agent] the parked thread (real tid) that is to connect
+  std::atomic<std::int32_t> real_pid;
+  std::atomic<std::int32_t> virtual_pid;
+  std::atomic<std::int32_t> parent_slot;   // -1: none in the job
+  std::atomic<std::uint32_t> exec_count;   // raised at each exec: the address space is another one
+  std::atomic<std::uint64_t> start_time;   // /proc/PID/stat field 22: tells a reused pid
+  char reason[64];                         // for kUnsupported: one line, NUL-terminated
+  std::uint64_t reserved[2];
+};
+static_assert(sizeof(ProcessSlot) == 120 || sizeof(ProcessSlot) == 128);
+
+// A file whose plan was not in the cache. The process waits (bounded) for state to become kDone.
+enum class PlanState : std::uint32_t { kIdle = 0, kFilling = 1, kWanted = 2, kDone = 3 };
+struct PlanRequest {
+  std::atomic<std::uint32_t> state;  // PlanState; futex
+  std::uint32_t reserved;
+  char path[4088];
+};
+
+struct JobSegment {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t bytes;
+  std::atomic<std::int32_t> agent_pid;      // [agent]
+  std::atomic<std::uint32_t> door_mode;     // DoorMode
+  std::atomic<std::uint32_t> agent_wakeup;  // futex: raised by processes after a plan request
+  std::atomic<std::uint32_t> slots_used;    // high-water mark
+  char agent_socket[108];  // path of the agent's unix socket (SOCK_SEQPACKET is not used: stream)
+  char job_name[64];
+  char runtime_path[4096];
+  char plan_cache[4096];   // directory of <build-id>.plan files
+  PlanRequest plans[kPlanRequests];
+  ProcessSlot slots[kMaxProcesses];
+};
+
+inline JobSegment* job_segment() { return reinterpret_cast<JobSegment*>(kSegment); }
+
+}  // namespace cairn::abi

@@ -1,0 +1,39 @@
+#pragma once
+// Small files and private directories.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/fd.h"
+
+namespace cairn {
+
+// Creates the directory (not its parents) with mode 0700 whatever the umask. One that is there
+// already must be a directory, not a link, owned by us and closed to others.
+[[nodiscard]] Result<> make_private_directory(const std::filesystem::path& path);
+
+// Creates a file with mode 0600 whatever the umask; fails if it exists.
+[[nodiscard]] Result<Fd> create_private_file(const std::filesystem::path& path, int flags);
+
+[[nodiscard]] Result<std::string> read_text_file(const std::filesystem::path& path);
+
+[[nodiscard]] Result<> write_all(int fd, std::string_view bytes);
+
+// The directory that this very program was started from.
+[[nodiscard]] Result<std::filesystem::path> program_directory();
+
+// `name` as installed beside this program, or in ../libexec/cairn.
+[[nodiscard]] Result<std::filesystem::path> companion_program(const std::string& name);
+
+// Field 22 of /proc/PID/stat; tells one user of a pid from the next. 0: there is no such process.
+[[nodiscard]] std::uint64_t process_start_time(pid_t pid);
+
+// The one-letter state of a task from /proc/PID/task/TID/stat; 0: gone.
+[[nodiscard]] char task_state(pid_t pid, pid_t tid);
+
+}  // namespace cairn
