@@ -1,0 +1,45 @@
+#pragma once
+// From a system call's number to its handler.
+//
+// A handler's `before` returns what is to happen (thread_block.h: Action). It may be run again for
+// the same call at any time until the call is made, so it changes nothing but the block's scratch
+// fields; what has to be remembered is done in the `after` (t->post), which runs exactly once.
+
+#include "runtime/host/thread_block.h"
+
+namespace cairn::runtime {
+
+using BeforeHandler = Action (*)(ThreadBlock*);
+
+struct HandlerRow {
+  std::uint32_t number;
+  BeforeHandler before;
+};
+
+// Which calls have a handler, by family; each ends with a row whose `before` is nullptr.
+extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
+    kPathHandlers[], kExecHandlers[];
+// As above, but only once a restart has made the guest's numbers differ from the kernel's.
+extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[];
+
+void build_slow_table();
+void arm(const HandlerRow* rows);
+
+inline Action done(ThreadBlock* t, std::int64_t result) {
+  t->result = result;
+  return Action::kDone;
+}
+
+// The call as the guest made it.
+inline Action pass(ThreadBlock* t, PostHandler post = nullptr) {
+  t->tail = {t->rax, {t->rdi, t->rsi, t->rdx, t->r10, t->r8, t->r9}};
+  t->post = post;
+  return Action::kTail;
+}
+
+}  // namespace cairn::runtime
+
+extern "C" {
+extern std::uint8_t cairn_slow_table[65536];
+cairn::runtime::Action cairn_dispatch(cairn::runtime::ThreadBlock* t);
+}

@@ -1,0 +1,63 @@
+// Mappings: the arena stays clear, and text that appears is patched before anyone can run it.
+
+#include "abi/arena.h"
+#include "runtime/handlers/dispatch.h"
+#include "runtime/host/support.h"
+#include "runtime/intercept/text.h"
+#include "sys/syscall.h"
+
+namespace cairn::runtime {
+namespace {
+
+constexpr std::uint64_t kProtExec = 4, kMapFixed = 0x10, kMapAnonymous = 0x20,
+                        kMapFixedNoreplace = 0x100000;
+
+bool touches_arena(std::uint64_t start, std::uint64_t bytes) {
+  return start < abi::kArenaEnd && start + bytes > abi::kArenaBase && start + bytes >= start;
+}
+
+std::uint64_t page_up(std::uint64_t x) { return (x + 4095) & ~4095ULL; }
+
+std::int64_t after_mmap(ThreadBlock* t, std::int64_t result) {
+  if (result < 0 && result > -4096) return result;
+  auto at = static_cast<std::uint64_t>(result);
+  bool of_file = (t->r10 & kMapAnonymous) == 0;
+  if (of_file && (t->rdx & kProtExec) != 0)
+    text_mapped(static_cast<int>(t->r8), at, at + page_up(t->rsi), t->r9, static_cast<int>(t->rdx));
+  return result;
+}
+
+Action mmap(ThreadBlock* t) {
+  bool placed = (t->r10 & (kMapFixed | kMapFixedNoreplace)) != 0;
+  if (placed && touches_arena(t->rdi, t->rsi))
+    return done(t, (t->r10 & kMapFixedNoreplace) != 0 ? -kEEXIST : -kENOMEM);
+  bool text = (t->r10 & kMapAnonymous) == 0 && (t->rdx & kProtExec) != 0;
+  if (placed && (t->r10 & kMapFixedNoreplace) == 0) text_gone(t->rdi, t->rdi + page_up(t->rsi));
+  return pass(t, text ? after_mmap : nullptr);
+}
+
+Action munmap(ThreadBlock* t) {
+  if (touches_arena(t->rdi, t->rsi)) return done(t, -kEINVAL);
+  text_gone(t->rdi, t->rdi + page_up(t->rsi));
+  return pass(t);
+}
+
+Action mprotect(ThreadBlock* t) {
+  if (touches_arena(t->rdi, t->rsi)) return done(t, -kENOMEM);
+  return pass(t);
+}
+
+Action mremap(ThreadBlock* t) {
+  constexpr std::uint64_t kFixed = 2;
+  if (touches_arena(t->rdi, t->rsi)) return done(t, -kEFAULT);
+  if ((t->r10 & kFixed) != 0 && touches_arena(t->r8, t->rdx)) return done(t, -kEINVAL);
+  return pass(t);
+}
+
+}  // namespace
+
+const HandlerRow kMemoryHandlers[] = {{__NR_mmap, mmap},         {__NR_munmap, munmap},
+                                      {__NR_mprotect, mprotect}, {__NR_pkey_mprotect, mprotect},
+                                      {__NR_mremap, mremap},     {0, nullptr}};
+
+}  // namespace cairn::runtime

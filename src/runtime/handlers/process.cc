@@ -1,0 +1,255 @@
+// Threads and processes come and go; what belongs to a thread and not to its memory.
+
+#include "runtime/handlers/dispatch.h"
+#include "runtime/host/arena.h"
+#include "runtime/host/job.h"
+#include "runtime/host/support.h"
+#include "runtime/intercept/door.h"
+#include "runtime/intercept/entry.h"
+#include "runtime/park/park.h"
+#include "runtime/restorer/ids.h"
+#include "sys/syscall.h"
+
+namespace cairn::runtime {
+namespace {
+
+constexpr std::uint64_t kCloneVm = 0x100, kCloneSighand = 0x800, kCloneVfork = 0x4000,
+                        kCloneThread = 0x10000, kCloneSettls = 0x80000,
+                        kCloneChildCleartid = 0x200000, kCloneUntraced = 0x800000;
+constexpr std::uint64_t kSigchldFlag = 17;
+constexpr std::uint64_t kAll = ~0ULL;
+
+void block_all(ThreadBlock* t) {
+  std::uint64_t all = kAll;
+  (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&all), 0, 8);
+  t->exit_mask = t->guest_mask & ~kHostSignals;
+}
+
+// The way out sets the guest's mask again.
+void unblock_on_exit(ThreadBlock* t) {
+  t->deferred = 1;
+  t->deferred_signal = 0;
+}
+
+// The child begins where the parent stands: its block starts as a copy of the registers.
+void copy_for_child(const ThreadBlock* parent, ThreadBlock* child) {
+  child->return_address = parent->return_address;
+  memcpy(&child->rax, &parent->rax, offsetof(ThreadBlock, result) - offsetof(ThreadBlock, rax));
+  child->guest_mask = parent->guest_mask;
+  child->cpu_clock_offset_ns = 0;
+  child->sighand = parent->sighand;
+  child->process = parent->process;
+}
+
+ThreadBlock* block_for_child(ThreadBlock* t, std::uint64_t flags) {
+  if ((flags & kCloneVm) == 0) return t;
+  ThreadBlock* child = allocate_block();
+  if (child == nullptr) return nullptr;
+  copy_for_child(t, child);
+  if ((flags & kCloneChildCleartid) != 0) child->clear_child_tid = t->tail.args[3];
+  if ((flags & kCloneSighand) == 0) {
+    child->own_sighand = *t->sighand;
+    child->own_sighand.lock = child->own_sighand.sequence = 0;
+    child->sighand = &child->own_sighand;
+  }
+  if ((flags & kCloneThread) == 0) {
+    child->own_process = *t->process;
+    child->process = &child->own_process;
+  }
+  child->vfork_child = (flags & kCloneVfork) != 0 ? 1 : 0;
+  // vfork keeps the alternate stack, another clone with shared memory starts without.
+  if ((flags & kCloneVfork) != 0) {
+    child->altstack_pointer = t->altstack_pointer;
+    child->altstack_size = t->altstack_size;
+    child->altstack_flags = t->altstack_flags;
+  }
+  return child;
+}
+
+Action start_clone(ThreadBlock* t, std::uint64_t flags) {
+  ThreadBlock* child = block_for_child(t, flags);
+  if (child == nullptr) return done(t, -kEAGAIN);
+  t->child = child;
+  t->scratch[0] = flags;
+  block_all(t);
+  if (t->deferred != 0) {  // a signal came first
+    if (child != t) release_block(child);
+    return Action::kRetry;
+  }
+  child->exit_mask = t->exit_mask;
+  child->scratch[0] = flags;
+  return Action::kClone;
+}
+
+Action clone(ThreadBlock* t) {
+  pass(t);
+  t->tail.args[0] &= ~kCloneUntraced;
+  return start_clone(t, t->rdi);
+}
+
+Action fork(ThreadBlock* t) {
+  t->tail = {__NR_clone, {kSigchldFlag, 0, 0, 0, 0, 0}};
+  return start_clone(t, kSigchldFlag);
+}
+
+Action vfork(ThreadBlock* t) {
+  std::uint64_t flags = kCloneVm | kCloneVfork | kSigchldFlag;
+  t->tail = {__NR_clone, {flags, 0, 0, 0, 0, 0}};
+  return start_clone(t, flags);
+}
+
+Action exit_thread(ThreadBlock* t) {
+  block_all(t);
+  if (t->process != &g_process || t->vfork_child != 0) {
+    (void)sys::call(__NR_exit, t->rdi);  // a vfork child's block is its parent's to free
+  }
+  release_ids(t);
+  cairn_exit_thread(&t->in_use, static_cast<int>(t->rdi));
+}
+
+Action exit_group(ThreadBlock* t) {
+  leave_job(t->process);
+  return pass(t);
+}
+
+std::int64_t after_set_tid_address(ThreadBlock* t, std::int64_t result) {
+  t->clear_child_tid = t->rdi;
+  return result < 0 ? result : t->virtual_tid;
+}
+
+Action set_tid_address(ThreadBlock* t) { return pass(t, after_set_tid_address); }
+
+std::int64_t after_set_robust_list(ThreadBlock* t, std::int64_t result) {
+  if (result == 0) {
+    t->robust_list = t->rdi;
+    t->robust_list_bytes = t->rsi;
+  }
+  return result;
+}
+
+Action set_robust_list(ThreadBlock* t) { return pass(t, after_set_robust_list); }
+
+std::int64_t after_rseq(ThreadBlock* t, std::int64_t result) {
+  constexpr std::uint64_t kUnregister = 1;
+  if (result != 0) return result;
+  bool gone = (t->rdx & kUnregister) != 0;
+  t->rseq_address = gone ? 0 : t->rdi;
+  t->rseq_bytes = gone ? 0 : static_cast<std::uint32_t>(t->rsi);
+  t->rseq_signature = gone ? 0 : static_cast<std::uint32_t>(t->r10);
+  return result;
+}
+
+Action rseq(ThreadBlock* t) { return pass(t, after_rseq); }
+
+Action getpid(ThreadBlock* t) { return done(t, t->process->virtual_pid); }
+Action gettid(ThreadBlock* t) { return done(t, t->virtual_tid); }
+
+// GS is the host's. A shadow stack cannot follow a thread through the door.
+Action arch_prctl(ThreadBlock* t) {
+  constexpr std::uint64_t kSetGs = 0x1001, kGetGs = 0x1004, kShstkEnable = 0x5001;
+  auto op = static_cast<std::uint32_t>(t->rdi);
+  if (op == kSetGs || op == kShstkEnable) return done(t, -kENOTSUP);
+  if (op == kGetGs) {
+    std::uint64_t zero = 0;
+    return done(t, copy_to_guest(t->rsi, &zero, sizeof(zero)));
+  }
+  return pass(t);
+}
+
+Action prctl(ThreadBlock* t) {
+  constexpr int kSetDispatch = 59;
+  if (static_cast<int>(t->rdi) == kSetDispatch) return done(t, -kEINVAL);
+  return pass(t);
+}
+
+// A limit on the address space (ulimit -v) must not count the arena's reservation: it is given up,
+// and the window stays ours only because nothing is ever mapped there by default.
+std::int64_t after_limit(ThreadBlock* t, std::int64_t result) {
+  if (result == 0 && t->scratch[8] != 0) release_reservation();
+  return result;
+}
+
+Action limit(ThreadBlock* t, std::uint64_t resource, std::uint64_t limits) {
+  constexpr std::uint64_t kRlimitAs = 9;
+  std::uint64_t soft = ~0ULL;
+  bool finite = (resource & 0xffffffff) == kRlimitAs && limits != 0 &&
+                copy_from_guest(&soft, limits, sizeof(soft)) == 0 && soft != ~0ULL;
+  pass(t, finite ? after_limit : nullptr);
+  t->scratch[8] = finite ? 1 : 0;
+  return Action::kTail;
+}
+
+Action setrlimit(ThreadBlock* t) { return limit(t, t->rdi, t->rsi); }
+
+Action prlimit(ThreadBlock* t) {
+  Action action = limit(t, t->rsi, t->rdx);
+  if (t->rdi != 0 && static_cast<std::int32_t>(t->rdi) != t->process->virtual_pid) t->post = nullptr;
+  t->tail.args[0] = static_cast<std::uint64_t>(
+      static_cast<std::int64_t>(to_real(static_cast<std::int32_t>(t->rdi))));
+  return action;
+}
+
+void start_process(ThreadBlock* t, bool shares_memory) {
+  Process* process = t->process;
+  if (!shares_memory) forget_other_blocks(t);
+  process->parent_slot = process->slot;
+  process->real_pid = t->real_tid;
+  process->virtual_pid = adopt_new_id(t->real_tid);
+  t->virtual_tid = process->virtual_pid;
+  process->slot = -1;
+  join_job(process, -1);
+}
+
+}  // namespace
+
+const HandlerRow kProcessHandlers[] = {{__NR_clone, clone},
+                                       {__NR_fork, fork},
+                                       {__NR_vfork, vfork},
+                                       {__NR_exit, exit_thread},
+                                       {__NR_exit_group, exit_group},
+                                       {__NR_set_tid_address, set_tid_address},
+                                       {__NR_set_robust_list, set_robust_list},
+                                       {__NR_rseq, rseq},
+                                       {__NR_getpid, getpid},
+                                       {__NR_gettid, gettid},
+                                       {__NR_arch_prctl, arch_prctl},
+                                       {__NR_prctl, prctl},
+                                       {__NR_setrlimit, setrlimit},
+                                       {__NR_prlimit64, prlimit},
+                                       {0, nullptr}};
+
+}  // namespace cairn::runtime
+
+using namespace cairn::runtime;
+
+extern "C" std::int64_t cairn_clone_parent(ThreadBlock* t, std::int64_t result) {
+  ThreadBlock* child = t->child;
+  t->child = nullptr;
+  unblock_on_exit(t);
+  bool separate = child != t;
+  // After vfork the child is gone from this memory; after a failure it never was.
+  if (separate && (result < 0 || child->vfork_child != 0)) release_block(child);
+  if (result <= 0) return result;
+  return virtual_of_new_child(static_cast<std::int32_t>(result));
+}
+
+extern "C" void cairn_clone_child_start(ThreadBlock* t) {
+  std::uint64_t flags = t->scratch[0];
+  bool shares_memory = (flags & kCloneVm) != 0;
+  set_gs(t);
+  t->real_tid = static_cast<std::int32_t>(cairn::sys::call(__NR_gettid).raw);
+  if (!shares_memory || (flags & kCloneVfork) == 0) {
+    t->robust_list = t->robust_list_bytes = 0;
+    if (shares_memory) t->rseq_address = t->rseq_bytes = t->rseq_signature = 0;
+  }
+  if ((flags & kCloneThread) != 0)
+    t->virtual_tid = adopt_new_id(t->real_tid);
+  else
+    start_process(t, shares_memory);
+  t->pending_host_signals = 0;
+  t->interrupted.valid = 0;
+  t->child = nullptr;
+  unblock_on_exit(t);
+  arm_thread(t);
+  park_if_frozen(t);
+}

@@ -1,0 +1,15 @@
+#pragma once
+// Relative timeouts over a park: a call that is made anew waits until its first deadline.
+
+#include "runtime/host/thread_block.h"
+
+namespace cairn::runtime {
+
+// Both expect t->tail to be filled in (pass()) and look at its argument `index`.
+Action keep_relative_timespec(ThreadBlock* t, int index);
+Action keep_milliseconds(ThreadBlock* t, int index);
+
+// The guest's CLOCK_MONOTONIC.
+std::int64_t guest_monotonic_ns();
+
+}  // namespace cairn::runtime

@@ -1,0 +1,188 @@
+// Calls that wait with a timeout or a temporary mask.
+//
+// select, pselect6 and ppoll need no deadline of ours: the kernel writes what remains into the
+// guest's own argument when a park interrupts them, and that is what the call made anew reads.
+
+#include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/time_arguments.h"
+#include "runtime/host/clocks.h"
+#include "runtime/host/support.h"
+#include "runtime/intercept/vdso.h"
+#include "sys/syscall.h"
+
+namespace cairn::runtime {
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000, kMillisecond = 1'000'000;
+constexpr std::int64_t kForever = 1LL << 62;
+
+bool made_anew(const ThreadBlock* t) {
+  return t->interrupted.valid != 0 && t->interrupted.has_deadline != 0;
+}
+
+void note_deadline(ThreadBlock* t, std::int64_t deadline) {
+  t->call = {1, t->rax, t->return_address, t->guest_sp, deadline, 1};
+}
+
+std::int64_t remaining(ThreadBlock* t, std::int64_t now) {
+  std::int64_t deadline = t->interrupted.deadline_ns;
+  note_deadline(t, deadline);
+  return deadline > now ? deadline - now : 0;
+}
+
+void strip_mask(ThreadBlock* t, int index) {
+  std::uint64_t& argument = t->tail.args[index];
+  std::uint64_t mask = 0;
+  if (argument == 0 || copy_from_guest(&mask, argument, sizeof(mask)) != 0) return;
+  if ((mask & kHostSignals) == 0) return;
+  t->mask_argument[0] = mask & ~kHostSignals;
+  argument = sys::address(&t->mask_argument[0]);
+}
+
+Action poll(ThreadBlock* t) {
+  pass(t);
+  return keep_milliseconds(t, 2);
+}
+
+Action ppoll(ThreadBlock* t) {
+  pass(t);
+  strip_mask(t, 3);
+  return Action::kTail;
+}
+
+// The sixth argument points to a pair: the mask's address and its size.
+Action pselect6(ThreadBlock* t) {
+  pass(t);
+  std::uint64_t pair[2];
+  std::uint64_t mask = 0;
+  if (t->r9 == 0 || copy_from_guest(pair, t->r9, sizeof(pair)) != 0 || pair[0] == 0 ||
+      copy_from_guest(&mask, pair[0], sizeof(mask)) != 0 || (mask & kHostSignals) == 0)
+    return Action::kTail;
+  t->mask_argument[0] = mask & ~kHostSignals;
+  t->scratch[0] = sys::address(&t->mask_argument[0]);
+  t->scratch[1] = pair[1];
+  t->tail.args[5] = sys::address(&t->scratch[0]);
+  return Action::kTail;
+}
+
+Action epoll_wait(ThreadBlock* t) {
+  pass(t);
+  return keep_milliseconds(t, 3);
+}
+
+Action epoll_pwait(ThreadBlock* t) {
+  pass(t);
+  strip_mask(t, 4);
+  return keep_milliseconds(t, 3);
+}
+
+Action epoll_pwait2(ThreadBlock* t) {
+  pass(t);
+  strip_mask(t, 4);
+  return keep_relative_timespec(t, 3);
+}
+
+Action semtimedop(ThreadBlock* t) {
+  pass(t);
+  return keep_relative_timespec(t, 3);
+}
+
+Action io_getevents(ThreadBlock* t) {
+  pass(t);
+  return keep_relative_timespec(t, 4);
+}
+
+Action recvmmsg(ThreadBlock* t) {
+  pass(t);
+  return keep_relative_timespec(t, 4);
+}
+
+Action nanosleep(ThreadBlock* t) {
+  pass(t);
+  return keep_relative_timespec(t, 0);
+}
+
+// An absolute time of the guest's clock, as the kernel's.
+void unshift(ThreadBlock* t, int index, std::int32_t clock) {
+  std::int64_t offset = cairn_clocks_shifted != 0 ? clock_offset_ns(clock) : 0;
+  Timespec time{};
+  if (offset == 0 || t->tail.args[index] == 0) return;
+  if (copy_from_guest(&time, t->tail.args[index], sizeof(time)) != 0) return;
+  time = shifted(time, -offset);
+  if (time.sec < 0) time = {0, 0};
+  memcpy(t->time_argument, &time, sizeof(time));
+  t->tail.args[index] = sys::address(t->time_argument);
+}
+
+Action clock_nanosleep(ThreadBlock* t) {
+  constexpr std::uint64_t kAbsolute = 1;
+  pass(t);
+  if ((t->rsi & kAbsolute) == 0) return keep_relative_timespec(t, 2);
+  unshift(t, 2, static_cast<std::int32_t>(t->rdi));
+  return Action::kTail;
+}
+
+Action futex(ThreadBlock* t) {
+  constexpr std::uint64_t kWait = 0, kLockPi = 6, kWaitBitset = 9, kWaitRequeuePi = 11, kLockPi2 = 13;
+  constexpr std::uint64_t kRealtime = 256, kCommand = ~(128ULL | kRealtime);
+  pass(t);
+  std::uint64_t command = t->rsi & 0xffffffff & kCommand;
+  if (command == kWait) return keep_relative_timespec(t, 3);
+  bool absolute = command == kWaitBitset || command == kWaitRequeuePi || command == kLockPi2;
+  if (absolute && (t->rsi & kRealtime) == 0) unshift(t, 3, 1);
+  (void)kLockPi;  // always CLOCK_REALTIME
+  return Action::kTail;
+}
+
+}  // namespace
+
+std::int64_t guest_monotonic_ns() { return kernel_monotonic_ns() + g_clocks.monotonic_ns; }
+
+Action keep_relative_timespec(ThreadBlock* t, int index) {
+  Timespec wanted{};
+  std::uint64_t at = t->tail.args[index];
+  if (at == 0 || copy_from_guest(&wanted, at, sizeof(wanted)) != 0) return Action::kTail;
+  bool odd = wanted.sec < 0 || wanted.nsec < 0 || wanted.nsec >= kSecond;
+  if (odd || wanted.sec > kForever / kSecond / 2) return Action::kTail;
+  std::int64_t now = guest_monotonic_ns();
+  if (!made_anew(t)) {
+    note_deadline(t, now + wanted.sec * kSecond + wanted.nsec);
+    return Action::kTail;
+  }
+  std::int64_t left = remaining(t, now);
+  Timespec shorter{left / kSecond, left % kSecond};
+  memcpy(t->time_argument, &shorter, sizeof(shorter));
+  t->tail.args[index] = sys::address(t->time_argument);
+  return Action::kTail;
+}
+
+Action keep_milliseconds(ThreadBlock* t, int index) {
+  auto wanted = static_cast<std::int32_t>(t->tail.args[index]);
+  if (wanted <= 0) return Action::kTail;
+  std::int64_t now = guest_monotonic_ns();
+  if (!made_anew(t)) {
+    note_deadline(t, now + wanted * kMillisecond);
+    return Action::kTail;
+  }
+  // Rounded up: a wait may end late, never early.
+  t->tail.args[index] =
+      static_cast<std::uint64_t>((remaining(t, now) + kMillisecond - 1) / kMillisecond);
+  return Action::kTail;
+}
+
+const HandlerRow kWaitHandlers[] = {{__NR_poll, poll},
+                                    {__NR_ppoll, ppoll},
+                                    {__NR_pselect6, pselect6},
+                                    {__NR_epoll_wait, epoll_wait},
+                                    {__NR_epoll_pwait, epoll_pwait},
+                                    {441 /* epoll_pwait2 */, epoll_pwait2},
+                                    {__NR_semtimedop, semtimedop},
+                                    {__NR_io_getevents, io_getevents},
+                                    {__NR_recvmmsg, recvmmsg},
+                                    {__NR_nanosleep, nanosleep},
+                                    {__NR_clock_nanosleep, clock_nanosleep},
+                                    {__NR_futex, futex},
+                                    {0, nullptr}};
+
+}  // namespace cairn::runtime

@@ -1,0 +1,138 @@
+#include "runtime/intercept/boundary.h"
+
+#include "abi/arena.h"
+#include "runtime/intercept/entry.h"
+#include "runtime/intercept/site_map.h"
+#include "runtime/intercept/vdso.h"
+
+namespace cairn::runtime {
+namespace {
+
+using abi::GeneralRegister;
+
+bool within(std::uint64_t rip, const char* first, const char* end) {
+  return rip >= label(first) && rip < label(end);
+}
+
+bool up_to(std::uint64_t rip, const char* first, const char* last) {
+  return rip >= label(first) && rip <= label(last);
+}
+
+// The registers that the block holds, and the place given.
+void context_from_block(ThreadBlock* t, KernelUcontext* context, std::uint64_t rax,
+                        std::uint64_t rip) {
+  std::uint64_t* regs = context->mcontext.regs;
+  regs[abi::kRdi] = t->rdi;
+  regs[abi::kRsi] = t->rsi;
+  regs[abi::kRdx] = t->rdx;
+  regs[abi::kR10] = t->r10;
+  regs[abi::kR8] = t->r8;
+  regs[abi::kR9] = t->r9;
+  regs[abi::kRbx] = t->rbx;
+  regs[abi::kRbp] = t->rbp;
+  regs[abi::kR12] = t->r12;
+  regs[abi::kR13] = t->r13;
+  regs[abi::kR14] = t->r14;
+  regs[abi::kR15] = t->r15;
+  regs[abi::kRsp] = t->guest_sp;
+  regs[abi::kEflags] = t->flags;
+  regs[abi::kR11] = t->flags;
+  regs[abi::kRcx] = rip;
+  regs[abi::kRax] = rax;
+  regs[abi::kRip] = rip;
+}
+
+Boundary not_made(ThreadBlock* t, KernelUcontext* context) {
+  context_from_block(t, context, t->rax, call_site(t->return_address));
+  return {Moment::kGuest, false, true, t->rax};
+}
+
+Boundary made(ThreadBlock* t, KernelUcontext* context) {
+  context_from_block(t, context, static_cast<std::uint64_t>(t->result),
+                     resume_point(t->return_address));
+  return {Moment::kGuest, true, false, t->rax};
+}
+
+// In the fast path all registers but rcx and r11 are the guest's own.
+Boundary in_fast_path(ThreadBlock* t, KernelUcontext* context) {
+  std::uint64_t* regs = context->mcontext.regs;
+  std::uint64_t rip = regs[abi::kRip];
+  std::uint64_t back = rip == label(cairn_entry) ? regs[abi::kRcx] : t->return_address;
+  bool done = rip >= label(cairn_fast_done);
+  regs[abi::kRip] = done ? resume_point(back) : call_site(back);
+  regs[abi::kRcx] = regs[abi::kRip];
+  if (!done) return {Moment::kGuest, false, true, regs[abi::kRax]};
+  return {Moment::kGuest, true, false, t->rax};
+}
+
+struct VdsoFunction {
+  const char* start;
+  const char* call;
+};
+
+// Inside our wrapper or the kernel's function: as if it had not been called yet.
+Boundary in_vdso(ThreadBlock* t, KernelUcontext* context) {
+  static const VdsoFunction kFunctions[] = {
+      {cairn_vdso_clock_gettime, cairn_vdso_clock_gettime_call},
+      {cairn_vdso_gettimeofday, cairn_vdso_gettimeofday_call},
+      {cairn_vdso_time, cairn_vdso_time_call},
+      {cairn_vdso_clock_getres, cairn_vdso_clock_getres_call},
+      {cairn_vdso_getcpu, cairn_vdso_getcpu_call}};
+  std::uint64_t* regs = context->mcontext.regs;
+  std::uint64_t rip = regs[abi::kRip];
+  for (unsigned i = 0; i < 5; ++i) {
+    if (!up_to(rip, kFunctions[i].start, kFunctions[i].call)) continue;
+    regs[abi::kRip] = guest_vdso_function(i + 2);
+    return {Moment::kGuest, false, false, 0};
+  }
+  const std::uint64_t* saved = t->vdso_saved;
+  regs[abi::kRdi] = saved[0];
+  regs[abi::kRsi] = saved[1];
+  regs[abi::kRdx] = saved[2];
+  regs[abi::kRsp] = saved[3];
+  regs[abi::kRbx] = saved[4];
+  regs[abi::kRbp] = saved[5];
+  regs[abi::kR12] = saved[6];
+  regs[abi::kR13] = saved[7];
+  regs[abi::kR14] = saved[8];
+  regs[abi::kR15] = saved[9];
+  regs[abi::kEflags] &= ~0x400ULL;
+  regs[abi::kRip] = guest_vdso_function(t->vdso_function);
+  return {Moment::kGuest, false, false, 0};
+}
+
+}  // namespace
+
+std::uint64_t call_site(std::uint64_t return_address) {
+  return resume_point(return_address) - 2;
+}
+
+Boundary to_boundary(ThreadBlock* t, KernelUcontext* context) {
+  std::uint64_t* regs = context->mcontext.regs;
+  std::uint64_t rip = regs[abi::kRip];
+  if (!abi::in_arena(rip)) {
+    GuestPoint point;
+    if (to_guest(rip, &point)) regs[abi::kRip] = point.address;
+    // At the very call that a park interrupted: it is as good as still in the kernel.
+    bool again = t->interrupted.valid != 0 && regs[abi::kRax] == t->interrupted.number &&
+                 regs[abi::kRsp] == t->interrupted.stack_pointer &&
+                 regs[abi::kRip] == call_site(t->interrupted.return_address);
+    return {Moment::kGuest, false, again, t->interrupted.number};
+  }
+  if (within(rip, cairn_entry, cairn_fast_end)) return in_fast_path(t, context);
+  if (up_to(rip, cairn_tail, cairn_tail_call)) return not_made(t, context);
+  if (rip == label(cairn_tail_done)) {
+    t->result = static_cast<std::int64_t>(regs[abi::kRax]);
+    if (t->post != nullptr) t->result = t->post(t, t->result);
+    return made(t, context);
+  }
+  if (within(rip, cairn_exit_window, cairn_exit_end)) return made(t, context);
+  if (within(rip, cairn_retry_window, cairn_retry_end)) return not_made(t, context);
+  if (up_to(rip, cairn_sigreturn, cairn_sigreturn_done)) return not_made(t, context);
+  if (within(rip, cairn_vdso_clock_gettime, cairn_vdso_end) || in_kernel_vdso(rip) ||
+      in_plain_vdso(rip))
+    return in_vdso(t, context);
+  return {Moment::kHost, false, false, 0};
+}
+
+}  // namespace cairn::runtime

@@ -1,0 +1,27 @@
+#pragma once
+// Turns any moment of a thread into one at the guest's boundary (thread_block.h has the picture).
+
+#include "runtime/host/thread_block.h"
+
+namespace cairn::runtime {
+
+enum class Moment {
+  kGuest,      // the context is the guest's, possibly converted; a signal may be delivered, a park is
+               // possible
+  kHost,       // in the middle of host code: the signal has to wait for the boundary
+};
+
+struct Boundary {
+  Moment moment;
+  bool made_call;        // the context is right behind a system call of the slow or fast path
+  bool before_call;      // the context is at a call site that was about to make (or repeat) a call
+  std::uint64_t number;  // of that call
+};
+
+// Rewrites `context`; after a made call of the slow path the handler's `after` has run.
+Boundary to_boundary(ThreadBlock* t, KernelUcontext* context);
+
+// The text address that the guest sees as its call site, for a return address of the door.
+std::uint64_t call_site(std::uint64_t return_address);
+
+}  // namespace cairn::runtime

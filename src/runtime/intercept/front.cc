@@ -1,0 +1,220 @@
+// The front handler. The kernel always calls it on the thread's own signal stack in the arena, with
+// all signals blocked but SIGSEGV and SIGBUS, so that it never nests but for a fault while copying.
+//
+//                 guest code        in the door, at a boundary      elsewhere in the host
+//   trapped call  into the door     -                               -
+//   park request  park              park                            deferred to the boundary
+//   guest signal  guest's frame     guest's frame, made as if the   deferred to the boundary
+//                                   guest were at its call site
+//
+// "Deferred": all signals are blocked, the siginfo is kept in the block, and the door's way out (or
+// back, before a call that could block) lifts the block again after it has sent itself a SIGSYS, the
+// kick, whose frame then stands for the deferred signal.
+//
+// A fault in the host's own code is our bug; only cairn_copy may fault, on the guest's addresses.
+
+#include "runtime/intercept/front.h"
+
+#include <initializer_list>
+
+#include "runtime/host/support.h"
+#include "runtime/intercept/boundary.h"
+#include "runtime/intercept/deliver.h"
+#include "runtime/intercept/entry.h"
+#include "runtime/intercept/site_map.h"
+#include "runtime/park/park.h"
+#include "sys/syscall.h"
+#include "syscalls/restart.h"
+
+namespace cairn::runtime {
+namespace {
+
+constexpr std::uint32_t kAuditArchX86_64 = 0xC000003E;
+constexpr std::uint64_t kAllBlocked = ~0ULL;
+constexpr std::uint64_t kFaults = signal_bit(kSigsegv) | signal_bit(kSigbus);
+
+bool is_fault(int signal, const KernelSiginfo& info) {
+  bool kind = signal == kSigsegv || signal == kSigbus || signal == kSigill || signal == kSigfpe ||
+              signal == kSigtrap;
+  return kind && info.code > 0;
+}
+
+bool is_trapped_call(int signal, const KernelSiginfo& info) {
+  return signal == kSigsys && (info.code == kSysUserDispatch || info.code == kSysSeccomp);
+}
+
+// A trapped call takes the way of a patched one.
+void enter_door(KernelUcontext* context, const KernelSiginfo& info) {
+  std::uint64_t* regs = context->mcontext.regs;
+  if (info.sys.arch != kAuditArchX86_64) {  // int $0x80: no 32-bit calls under Cairn
+    regs[abi::kRax] = static_cast<std::uint64_t>(-kENOSYS);
+    return;
+  }
+  regs[abi::kRcx] = regs[abi::kRip];
+  regs[abi::kRip] = label(cairn_entry);
+}
+
+void defer(ThreadBlock* t, KernelUcontext* context, int signal, const KernelSiginfo& info) {
+  if (t->deferred == 0) t->exit_mask = context->mask;
+  t->deferred = 1;
+  t->deferred_signal = static_cast<std::uint64_t>(signal);
+  t->deferred_info = info;
+  context->mask = kAllBlocked;
+}
+
+// A fault signal that somebody sent while the front handler runs: it comes again afterwards.
+void postpone_nested(ThreadBlock* t, KernelUcontext* context, int signal, KernelSiginfo* info) {
+  context->mask |= kFaults;
+  t->faults_blocked = 1;
+  (void)sys::call(__NR_rt_tgsigqueueinfo, static_cast<std::uint64_t>(t->process->real_pid),
+                  static_cast<std::uint64_t>(t->real_tid), static_cast<std::uint64_t>(signal),
+                  sys::address(info));
+}
+
+int host_signal_index(int signal) { return signal == kSigsys ? 0 : 1; }
+
+void keep_pending(ThreadBlock* t, int signal, const KernelSiginfo& info) {
+  if ((t->pending_host_signals & signal_bit(signal)) != 0) return;
+  t->pending_host_signals |= signal_bit(signal);
+  t->pending_host_info[host_signal_index(signal)] = info;
+}
+
+// The call that a park interrupted counts as interrupted by this signal too.
+void settle_interrupted(ThreadBlock* t, KernelUcontext* context, const abi::GuestSigaction& action) {
+  bool restarts = (action.flags & kSaRestart) != 0 &&
+                  syscalls::restarts_under_sa_restart(t->interrupted.number);
+  std::uint64_t back = t->interrupted.return_address;
+  t->interrupted.valid = 0;
+  if (restarts) return;
+  context->mcontext.regs[abi::kRip] = resume_point(back);
+  context->mcontext.regs[abi::kRax] = static_cast<std::uint64_t>(-kEINTR);
+}
+
+bool default_is_ignore(int signal) {
+  return signal == kSigchld || signal == kSigurg || signal == kSigwinch || signal == kSigcont;
+}
+
+void guest_signal(ThreadBlock* t, KernelUcontext* context, const Boundary& at, int signal,
+                  const KernelSiginfo& info) {
+  abi::GuestSigaction action = read_action(t->sighand, signal);
+  bool fault = is_fault(signal, info);
+  bool blocked = (t->guest_mask & signal_bit(signal)) != 0;
+  if (blocked && (kHostSignals & signal_bit(signal)) != 0) {
+    keep_pending(t, signal, info);
+    // A blocked signal interrupts nothing (and sigtimedwait is to find it): the call is made anew.
+    if (at.made_call && static_cast<std::int64_t>(context->mcontext.regs[abi::kRax]) == -kEINTR) {
+      context->mcontext.regs[abi::kRip] = call_site(t->return_address);
+      context->mcontext.regs[abi::kRax] = at.number;
+    }
+    return;
+  }
+  if (action.handler == kSigIgn || action.handler == kSigDfl) {
+    bool ignored = action.handler == kSigIgn || default_is_ignore(signal);
+    if (fault || !ignored) die_by(t, context, signal);
+    return;
+  }
+  if (at.before_call && t->interrupted.valid != 0) settle_interrupted(t, context, action);
+  t->interrupted.valid = 0;
+  deliver(t, context, signal, info);
+}
+
+// What was a park request is to be one still when its turn comes.
+bool is_park_request(ThreadBlock* t, int signal, const KernelSiginfo& info) {
+  return signal == abi::kParkSignal && info.code == kSiQueue && park_requested(t, info.sent.value);
+}
+
+}  // namespace
+
+KernelSigaction front_action(int signal, std::uint64_t guest_flags) {
+  constexpr std::uint64_t kPassed = kSaRestart | kSaNocldstop | kSaNocldwait | kSaExposeTagbits;
+  std::uint64_t flags = kSaSiginfo | kSaOnstack | kSaRestorer | (guest_flags & kPassed);
+  if (signal == kSigsegv || signal == kSigbus) flags |= kSaNodefer;
+  if (signal == abi::kParkSignal) flags |= kSaRestart;
+  return {sys::address(reinterpret_cast<const void*>(&cairn_front)), flags, label(cairn_restorer),
+          kAllBlocked & ~kFaults};
+}
+
+sys::SysResult install_action(int signal, const abi::GuestSigaction& action) {
+  KernelSigaction wanted{};
+  if (kernel_action_is_ours(signal)) {
+    wanted = front_action(signal, action.flags);
+  } else if (action.handler == kSigDfl || action.handler == kSigIgn) {
+    wanted = {action.handler, (action.flags & ~kSaOnstack) | kSaRestorer, label(cairn_restorer),
+              action.mask};
+  } else {
+    wanted = front_action(signal, action.flags);
+  }
+  return sys::call(__NR_rt_sigaction, static_cast<std::uint64_t>(signal), sys::address(&wanted), 0, 8);
+}
+
+void install_host_actions() {
+  for (int signal : {kSigsys, abi::kParkSignal, kSigsegv, kSigbus}) {
+    auto done = install_action(signal, abi::GuestSigaction{});
+    if (!done.ok()) die("cannot install a signal handler; error", done.raw);
+  }
+}
+
+void release_pending_host_signals(ThreadBlock* t) {
+  for (int signal : {kSigsys, abi::kParkSignal}) {
+    std::uint64_t bit = signal_bit(signal);
+    if ((t->pending_host_signals & bit) == 0 || (t->guest_mask & bit) != 0 || t->deferred != 0) continue;
+    t->pending_host_signals &= ~bit;
+    t->deferred = 1;
+    t->deferred_signal = static_cast<std::uint64_t>(signal);
+    t->deferred_info = t->pending_host_info[host_signal_index(signal)];
+    t->exit_mask = t->guest_mask & ~kHostSignals;
+    std::uint64_t all = kAllBlocked;
+    (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&all), 0, 8);
+    return;
+  }
+}
+
+}  // namespace cairn::runtime
+
+using namespace cairn::runtime;
+namespace abi = cairn::abi;
+
+const std::uint64_t* cairn_prepare_deferred(ThreadBlock* t) {
+  if (t->deferred_signal != 0) {
+    t->kicked = 1;
+    (void)cairn::sys::call(__NR_tgkill, static_cast<std::uint64_t>(t->process->real_pid),
+                           static_cast<std::uint64_t>(t->real_tid), kSigsys);
+  }
+  return &t->exit_mask;
+}
+
+void cairn_front(int signal, KernelSiginfo* info, KernelUcontext* context) {
+  std::uint64_t* regs = context->mcontext.regs;
+  std::uint64_t rip = regs[abi::kRip];
+  if (is_trapped_call(signal, *info)) return enter_door(context, *info);
+  if (is_fault(signal, *info) && rip >= label(cairn_copy_fault_first) &&
+      rip < label(cairn_copy_fault_last)) {
+    regs[abi::kRip] = label(cairn_copy_fault);
+    return;
+  }
+  ThreadBlock* t = current();
+  if (t->in_front != 0) return postpone_nested(t, context, signal, info);
+
+  KernelSiginfo what = *info;
+  if (signal == kSigsys && t->kicked != 0 && info->code == kSiTkill &&
+      info->sent.pid == t->process->real_pid) {
+    t->kicked = 0;
+    signal = static_cast<int>(t->deferred_signal);
+    what = t->deferred_info;
+    t->deferred_signal = 0;
+    if (signal == 0) return;
+  }
+  Boundary at = to_boundary(t, context);
+  if (at.moment == Moment::kHost) {
+    if (is_fault(signal, what)) die("fault in the runtime at", static_cast<std::int64_t>(rip));
+    return defer(t, context, signal, what);
+  }
+  t->in_front = 1;
+  if (is_park_request(t, signal, what))
+    park(t, context, at);
+  else
+    guest_signal(t, context, at, signal, what);
+  regs[abi::kRip] = to_runnable(regs[abi::kRip]);
+  t->faults_blocked = 0;
+  t->in_front = 0;
+}

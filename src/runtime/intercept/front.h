@@ -1,0 +1,28 @@
+#pragma once
+// The one handler that the kernel calls for every signal with a guest handler, for faults, for
+// trapped system calls and for park requests.
+
+#include "runtime/host/thread_block.h"
+
+namespace cairn::runtime {
+
+// The kernel's action for the front handler with what the guest's flags ask of the kernel itself.
+KernelSigaction front_action(int signal, std::uint64_t guest_flags);
+
+// Host-owned actions (SIGSYS, SIGSEGV, SIGBUS, the park signal), held from the start.
+void install_host_actions();
+
+constexpr bool kernel_action_is_ours(int signal) {
+  return signal == kSigsys || signal == abi::kParkSignal || signal == kSigsegv || signal == kSigbus;
+}
+
+// Lets a signal that the guest has pending in the block through, if its mask now allows it.
+void release_pending_host_signals(ThreadBlock* t);
+
+}  // namespace cairn::runtime
+
+extern "C" {
+void cairn_front(int signal, cairn::runtime::KernelSiginfo* info,
+                 cairn::runtime::KernelUcontext* context);
+const std::uint64_t* cairn_prepare_deferred(cairn::runtime::ThreadBlock* t);
+}

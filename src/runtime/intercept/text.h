@@ -1,0 +1,18 @@
+#pragma once
+// Executable text that appears in or disappears from the guest: patched by its plan, if there is one.
+
+#include <cstdint>
+
+namespace cairn::runtime {
+
+// A file's text has been mapped and no thread can run it yet. Without a plan nothing happens.
+void text_mapped(int fd, std::uint64_t start, std::uint64_t end, std::uint64_t file_offset, int prot);
+
+// A range is unmapped or mapped over: stub blocks of text in it are forgotten.
+void text_gone(std::uint64_t start, std::uint64_t end);
+
+// Copies the addresses of all live stub blocks; returns how many there are.
+std::uint32_t list_stub_blocks(std::uint64_t* out, std::uint32_t room);
+void adopt_stub_block(std::uint64_t address);
+
+}  // namespace cairn::runtime

@@ -1,0 +1,135 @@
+#include "runtime/link/thread_state.h"
+
+#include "runtime/handlers/dispatch.h"
+#include "runtime/host/clocks.h"
+#include "runtime/host/job.h"
+#include "runtime/host/support.h"
+#include "runtime/intercept/deliver.h"
+#include "runtime/intercept/text.h"
+#include "runtime/intercept/vdso.h"
+#include "runtime/link/server.h"
+#include "runtime/loader/start.h"
+#include "runtime/park/park.h"
+#include "runtime/restorer/ids.h"
+#include "runtime/restorer/make_threads.h"
+#include "sys/syscall.h"
+
+namespace cairn::runtime {
+namespace {
+
+constexpr std::uint32_t kRuntimeStateVersion = 1;
+abi::RuntimeState g_restored;
+
+bool parked_with(const ThreadBlock* server, const ThreadBlock* t) {
+  return t->in_use != 0 && t->process == server->process && t->parked != 0 &&
+         t->parked == server->parked;
+}
+
+void fill(const ThreadBlock* t, abi::ThreadState* out) {
+  memset(out, 0, sizeof(*out));
+  out->real_tid = t->real_tid;
+  out->virtual_tid = t->virtual_tid;
+  memcpy(out->regs, t->parked_context->mcontext.regs, sizeof(out->regs));
+  out->fs_base = t->fs_base;
+  out->signal_mask = t->guest_mask;
+  out->altstack_pointer = t->altstack_pointer;
+  out->altstack_size = t->altstack_size;
+  out->altstack_flags = t->altstack_flags;
+  out->xsave_bytes = static_cast<std::uint32_t>(fpstate_bytes(t->parked_context->mcontext.fpstate));
+  out->robust_list = t->robust_list;
+  out->robust_list_bytes = t->robust_list_bytes;
+  out->clear_child_tid = t->clear_child_tid;
+  out->rseq_address = t->rseq_address;
+  out->rseq_bytes = t->rseq_bytes;
+  out->rseq_signature = t->rseq_signature;
+  out->interrupted = t->interrupted;
+  out->cpu_clock_offset_ns = t->cpu_clock_offset_ns;
+  out->pending_virtual = t->pending_host_signals;
+}
+
+}  // namespace
+
+std::uint64_t fpstate_bytes(std::uint64_t fpstate) {
+  if (fpstate == 0) return 0;
+  auto* software = reinterpret_cast<const FpSoftwareBytes*>(fpstate + kFpSoftwareOffset);
+  return software->magic1 == kFpMagic1 ? software->extended_size : kFpLegacyBytes;
+}
+
+ThreadBlock* linked_thread(abi::LinkPurpose purpose, std::int32_t tid) {
+  if (purpose == abi::LinkPurpose::kRestore) return made_thread(tid);
+  for (std::uint32_t i = 0; i < block_count(); ++i) {
+    ThreadBlock* t = block_at(i);
+    if (t->in_use != 0 && t->real_tid == tid && t->parked != 0) return t;
+  }
+  return nullptr;
+}
+
+// A parked thread waits on the slot's freeze_word, which stays as it is: it is woken until it has
+// seen the request in its block.
+void run_on(ThreadBlock* server, ThreadBlock* thread, abi::LinkSyscall* call) {
+  thread->park_calls = call;
+  thread->park_call_count = 1;
+  __atomic_store_n(&thread->park_word, 1, __ATOMIC_RELEASE);
+  abi::ProcessSlot* slot = slot_of(server->process);
+  while (__atomic_load_n(&thread->park_word, __ATOMIC_ACQUIRE) == 1) {
+    if (slot != nullptr) (void)sys::call(__NR_futex, sys::address(&slot->freeze_word), 1, 0x7fffffff);
+    (void)sys::call(__NR_futex, sys::address(&thread->park_word), 1, 0x7fffffff);
+    Timespec pause{0, 1'000'000};
+    (void)sys::call(__NR_futex, sys::address(&thread->park_word), 0, 1, sys::address(&pause));
+  }
+}
+
+void run_thread_calls(ThreadBlock* t) {
+  if (__atomic_load_n(&t->park_word, __ATOMIC_ACQUIRE) != 1) return;
+  for (std::uint64_t i = 0; i < t->park_call_count; ++i) {
+    abi::LinkSyscall& c = t->park_calls[i];
+    c.result = sys::call(c.number, c.args[0], c.args[1], c.args[2], c.args[3], c.args[4], c.args[5]).raw;
+  }
+  __atomic_store_n(&t->park_word, 0, __ATOMIC_RELEASE);
+  (void)sys::call(__NR_futex, sys::address(&t->park_word), 1, 0x7fffffff);
+}
+
+std::uint64_t list_threads(ThreadBlock* server, abi::ThreadState* out) {
+  std::uint64_t count = 0;
+  fill(server, &out[count++]);
+  for (std::uint32_t i = 0; i < block_count(); ++i)
+    if (block_at(i) != server && parked_with(server, block_at(i))) fill(block_at(i), &out[count++]);
+  return count;
+}
+
+void get_runtime_state(abi::RuntimeState* out) {
+  memset(out, 0, sizeof(*out));
+  ThreadBlock* t = current();
+  out->version = kRuntimeStateVersion;
+  out->virtual_pid = t->process->virtual_pid;
+  out->real_pid = t->process->real_pid;
+  for (int signal = 1; signal <= 64; ++signal) out->actions[signal] = read_action(t->sighand, signal);
+  out->monotonic_offset_ns = g_clocks.monotonic_ns;
+  out->boottime_offset_ns = g_clocks.boottime_ns;
+  out->process_cpu_offset_ns = g_clocks.process_cpu_ns;
+  out->user_time_offset_ns = g_clocks.user_ns;
+  out->system_time_offset_ns = g_clocks.system_ns;
+  out->guest_vdso = guest_vdso();
+  out->stub_blocks = list_stub_blocks(out->stub_block, sizeof(out->stub_block) / 8);
+  string_copy(out->executable, sizeof(out->executable), g_executable);
+}
+
+std::int32_t set_runtime_state(const abi::RuntimeState& state) {
+  if (state.version != kRuntimeStateVersion) return -kEINVAL;
+  g_restored = state;
+  g_process.virtual_pid = state.virtual_pid;
+  for (int signal = 1; signal <= 64; ++signal) {
+    g_sighand.actions[signal] = state.actions[signal];
+    if (signal == kSigkill || signal == kSigstop) continue;
+    auto installed = install_action(signal, state.actions[signal]);
+    if (!installed.ok()) return static_cast<std::int32_t>(installed.raw);
+  }
+  set_clocks({state.monotonic_offset_ns, state.boottime_offset_ns, state.process_cpu_offset_ns,
+              state.user_time_offset_ns, state.system_time_offset_ns});
+  string_copy(g_executable, sizeof(g_executable), state.executable);
+  return 0;
+}
+
+const abi::RuntimeState& restored_runtime_state() { return g_restored; }
+
+}  // namespace cairn::runtime

@@ -1,0 +1,127 @@
+#include "runtime/loader/boot_options.h"
+
+#include "abi/boot.h"
+#include "runtime/handlers/dispatch.h"
+#include "runtime/host/clocks.h"
+#include "runtime/host/job.h"
+#include "runtime/host/support.h"
+#include "runtime/intercept/deliver.h"
+#include "runtime/intercept/door.h"
+#include "runtime/intercept/front.h"
+#include "runtime/restorer/ids.h"
+
+namespace cairn::runtime {
+namespace {
+
+std::int64_t parse_number(const char* text) {
+  bool negative = *text == '-';
+  if (negative) ++text;
+  std::uint64_t value = 0;
+  bool hex = starts_with(text, "0x");
+  if (hex) text += 2;
+  for (; *text != 0 && *text != ';'; ++text) {
+    char c = *text;
+    unsigned digit = c >= 'a' ? static_cast<unsigned>(c - 'a' + 10) : static_cast<unsigned>(c - '0');
+    if (digit >= (hex ? 16U : 10U)) die("bad number in the boot string");
+    value = value * (hex ? 16 : 10) + digit;
+  }
+  auto signed_value = static_cast<std::int64_t>(value);
+  return negative ? -signed_value : signed_value;
+}
+
+void take_text(const char* value, char* out, std::uint64_t room) {
+  std::uint64_t n = 0;
+  while (value[n] != 0 && value[n] != ';') {
+    if (n + 1 >= room) die("boot string too long");
+    out[n] = value[n];
+    ++n;
+  }
+  out[n] = 0;
+}
+
+void take_operation(const char* value, BootOptions* boot) {
+  if (starts_with(value, "run"))
+    boot->operation = BootOperation::kRun;
+  else if (starts_with(value, "exec"))
+    boot->operation = BootOperation::kExec;
+  else if (starts_with(value, "restore"))
+    boot->operation = BootOperation::kRestore;
+  else
+    die("unknown operation in the boot string");
+}
+
+void take(const char* pair, BootOptions* boot) {
+  const char* value = pair;
+  while (*value != '=' && *value != 0 && *value != ';') ++value;
+  if (*value != '=') die("bad boot string");
+  ++value;
+  if (starts_with(pair, "op=")) return take_operation(value, boot);
+  if (starts_with(pair, "segment=")) return take_text(value, boot->segment_storage, sizeof(boot->segment_storage));
+  std::int64_t number = parse_number(value);
+  if (starts_with(pair, "slot=")) boot->slot = static_cast<std::int32_t>(number);
+  else if (starts_with(pair, "fd=")) boot->program_fd = static_cast<int>(number);
+  else if (starts_with(pair, "errfd=")) boot->error_fd = static_cast<int>(number);
+  else if (starts_with(pair, "ign=")) boot->ignored = static_cast<std::uint64_t>(number);
+  else if (starts_with(pair, "vmask=")) boot->blocked = static_cast<std::uint64_t>(number);
+  else if (starts_with(pair, "vpid=")) boot->virtual_pid = static_cast<std::int32_t>(number);
+  else if (starts_with(pair, "seccomp=")) boot->seccomp = number != 0;
+  else if (starts_with(pair, "mode=")) boot->mode = static_cast<abi::DoorMode>(number);
+  else if (starts_with(pair, "mono=")) boot->monotonic_ns = number, boot->clocks_shifted = true;
+  else if (starts_with(pair, "boot=")) boot->boottime_ns = number, boot->clocks_shifted = true;
+  else if (starts_with(pair, "cpu=")) boot->process_cpu_ns = number, boot->clocks_shifted = true;
+  else die("unknown key in the boot string");
+}
+
+}  // namespace
+
+void read_boot_options(const KernelStart& start, BootOptions* boot) {
+  boot->slot = -1;
+  boot->program_fd = -1;
+  boot->error_fd = -1;
+  if (start.argc < 2 || !starts_with(start.argv[1], abi::kBootPrefix))
+    die("this program is started by \"cairn run\"");
+  const char* at = start.argv[1] + string_length(abi::kBootPrefix);
+  while (*at != 0) {
+    take(at, boot);
+    while (*at != 0 && *at != ';') ++at;
+    if (*at == ';') ++at;
+  }
+  boot->segment = boot->segment_storage;
+  if (boot->operation != BootOperation::kRestore && start.argc < 3) die("no program given");
+  boot->program_path = start.argc >= 3 ? start.argv[2] : "";
+}
+
+void resume_boot_state(const BootOptions& boot) {
+  if (boot.virtual_pid != 0 && boot.virtual_pid != g_process.real_pid)
+    bind_id(boot.virtual_pid, g_process.real_pid);
+  if (!boot.clocks_shifted) return;
+  set_clocks({boot.monotonic_ns, boot.boottime_ns, boot.process_cpu_ns, 0, 0});
+  arm(kShiftedClockHandlers);
+}
+
+std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd) {
+  ThreadBlock* t = current();
+  char* at = append(out, abi::kBootPrefix);
+  at = append(append(append(at, "op=exec;segment="), segment_path()), ";slot=");
+  at = append_decimal(at, t->process->slot);
+  at = append_decimal(append(at, ";fd="), program_fd);
+  std::uint64_t ignored = 0;
+  for (int signal = 1; signal <= 64; ++signal)
+    if (kernel_action_is_ours(signal) && read_action(t->sighand, signal).handler == kSigIgn)
+      ignored |= signal_bit(signal);
+  at = append_hex(append(at, ";ign="), ignored);
+  at = append_hex(append(at, ";vmask="), t->guest_mask & kHostSignals);
+  at = append_decimal(append(at, ";mode="), static_cast<std::int64_t>(door_mode()));
+  at = append_decimal(append(at, ";seccomp="), seccomp_installed() ? 1 : 0);
+  if (t->process->virtual_pid != t->process->real_pid)
+    at = append_decimal(append(at, ";vpid="), t->process->virtual_pid);
+  if (cairn_clocks_shifted != 0) {
+    at = append_decimal(append(at, ";mono="), g_clocks.monotonic_ns);
+    at = append_decimal(append(at, ";boot="), g_clocks.boottime_ns);
+    at = append_decimal(append(at, ";cpu="), g_clocks.process_cpu_ns);
+  }
+  if (static_cast<std::uint64_t>(at - out) >= room) die("boot string too long");
+  return static_cast<std::uint64_t>(at - out);
+}
+
+}  // namespace cairn::runtime

@@ -1,0 +1,37 @@
+#pragma once
+// The boot string of abi/boot.h, taken apart.
+
+#include <cstdint>
+
+#include "abi/segment.h"
+#include "runtime/loader/start.h"
+
+namespace cairn::runtime {
+
+enum class BootOperation { kRun, kExec, kRestore };
+
+struct BootOptions {
+  BootOperation operation;
+  abi::DoorMode mode;
+  const char* segment;
+  char segment_storage[512];
+  std::int32_t slot;
+  int program_fd;
+  int error_fd;
+  std::uint64_t ignored;
+  std::uint64_t blocked;
+  std::int32_t virtual_pid;
+  bool seccomp;
+  std::int64_t monotonic_ns, boottime_ns, process_cpu_ns;
+  bool clocks_shifted;
+  const char* program_path;
+};
+
+// Ends the process with one line if the arguments are not ours.
+void read_boot_options(const KernelStart& start, BootOptions* boot);
+// What a program's exec has to carry over: the clocks.
+void resume_boot_state(const BootOptions& boot);
+// The string for an exec by this process; returns its length.
+std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd);
+
+}  // namespace cairn::runtime

@@ -1,0 +1,115 @@
+// A parked thread sits in its front handler, on its signal stack, all signals blocked. The agent and
+// the process meet in the slot of the job segment (abi/segment.h):
+//
+//   agent                                    thread
+//   freeze_word = odd n, park signals  --->  parked += 1, waits on freeze_word
+//   all parked? serve_tid = one, wake  --->  that one connects and serves the link
+//   kThaw (or the connection ends)     --->  freeze_word = 0, wake; all go on, parked -= 1
+//
+// freeze_word is compared with the value of this request, so a thread that was about to wait when
+// the process was thawed and frozen again waits for the right thing.
+
+#include "runtime/park/park.h"
+
+#include "abi/park.h"
+#include "runtime/host/job.h"
+#include "runtime/host/support.h"
+#include "runtime/intercept/site_map.h"
+#include "runtime/link/server.h"
+#include "sys/syscall.h"
+#include "syscalls/restart.h"
+
+namespace cairn::runtime {
+namespace {
+
+constexpr std::uint64_t kFutexWait = 0, kFutexWake = 1;
+
+void futex_wake(std::atomic<std::uint32_t>* word) {
+  (void)sys::call(__NR_futex, sys::address(word), kFutexWake, 0x7fffffff);
+}
+
+void futex_wait(std::atomic<std::uint32_t>* word, std::uint32_t value) {
+  (void)sys::call(__NR_futex, sys::address(word), kFutexWait, value, 0);
+}
+
+// A call that this park interrupted is made anew afterwards; the guest never hears of it.
+void remember_interrupted(ThreadBlock* t, KernelUcontext* context, const Boundary& at) {
+  std::uint64_t* regs = context->mcontext.regs;
+  bool interrupted = at.made_call && static_cast<std::int64_t>(regs[abi::kRax]) == -kEINTR;
+  if (!interrupted && !at.before_call) return;
+  if (at.before_call && t->interrupted.valid != 0 && t->interrupted.number == at.number) return;
+  t->interrupted = {};
+  if (t->call.valid != 0 && t->call.number == at.number) t->interrupted = t->call;
+  t->interrupted.valid = 1;
+  t->interrupted.number = at.number;
+  t->interrupted.return_address = t->return_address;
+  t->interrupted.stack_pointer = regs[abi::kRsp];
+  if (!interrupted) return;
+  regs[abi::kRip] = call_site(t->return_address);
+  regs[abi::kRax] = at.number;
+}
+
+void serve_if_chosen(ThreadBlock* t, abi::ProcessSlot* slot, std::uint32_t word) {
+  std::int32_t me = t->real_tid;
+  if (!slot->serve_tid.compare_exchange_strong(me, 0)) return;
+  serve_capture(t, slot, word);
+  std::uint32_t expected = word;
+  slot->freeze_word.compare_exchange_strong(expected, 0);
+  futex_wake(&slot->freeze_word);
+}
+
+void hold(ThreadBlock* t, abi::ProcessSlot* slot, std::uint32_t word) {
+  __atomic_store_n(&t->parked, word, __ATOMIC_RELEASE);
+  slot->parked.fetch_add(1);
+  futex_wake(&slot->parked);
+  while (slot->freeze_word.load() == word) {
+    serve_if_chosen(t, slot, word);
+    run_thread_calls(t);
+    if (slot->freeze_word.load() == word) futex_wait(&slot->freeze_word, word);
+  }
+  __atomic_store_n(&t->parked, 0, __ATOMIC_RELEASE);
+  slot->parked.fetch_sub(1);
+  futex_wake(&slot->parked);
+}
+
+}  // namespace
+
+abi::ProcessSlot* slot_of(const Process* process) {
+  if (process->slot < 0 || !job_attached()) return nullptr;
+  return &abi::job_segment()->slots[process->slot];
+}
+
+bool park_requested(const ThreadBlock* t, std::uint64_t value) {
+  abi::ProcessSlot* slot = slot_of(t->process);
+  if ((value >> 32) != (abi::kParkMagic >> 32)) return false;
+  // Ours by its value, even if it is stale: then there is nothing to do but swallow it.
+  (void)slot;
+  return true;
+}
+
+void park(ThreadBlock* t, KernelUcontext* context, const Boundary& at) {
+  abi::ProcessSlot* slot = slot_of(t->process);
+  if (slot == nullptr) return;
+  remember_interrupted(t, context, at);
+  t->parked_context = context;
+  (void)sys::call(__NR_arch_prctl, 0x1003 /* ARCH_GET_FS */, sys::address(&t->fs_base));
+  std::uint32_t word = slot->freeze_word.load();
+  if ((word & 1) != 0) hold(t, slot, word);
+  t->parked_context = nullptr;
+}
+
+void park_if_frozen(ThreadBlock* t) {
+  abi::ProcessSlot* slot = slot_of(t->process);
+  if (slot == nullptr || (slot->freeze_word.load() & 1) == 0) return;
+  // Stop where a frame exists to be saved: ask ourselves, all signals still being blocked.
+  std::uint32_t word = slot->freeze_word.load();
+  KernelSiginfo info{};
+  info.signal = abi::kParkSignal;
+  info.code = kSiQueue;
+  info.sent.pid = t->process->real_pid;
+  info.sent.value = abi::kParkMagic ^ word;
+  (void)sys::call(__NR_rt_tgsigqueueinfo, static_cast<std::uint64_t>(t->process->real_pid),
+                  static_cast<std::uint64_t>(t->real_tid), abi::kParkSignal, sys::address(&info));
+}
+
+}  // namespace cairn::runtime

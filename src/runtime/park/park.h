@@ -1,0 +1,22 @@
+#pragma once
+// Stopping a thread at the guest's boundary, for as long as the agent wants it stopped.
+
+#include "abi/segment.h"
+#include "runtime/host/thread_block.h"
+#include "runtime/intercept/boundary.h"
+
+namespace cairn::runtime {
+
+// Is a signal with this value a request for this process, still in force?
+bool park_requested(const ThreadBlock* t, std::uint64_t value);
+
+// Holds the thread; `context` is at the guest's boundary and leads on from there.
+void park(ThreadBlock* t, KernelUcontext* context, const Boundary& at);
+
+// A new thread or process that appears during a freeze stops before its first guest instruction.
+void park_if_frozen(ThreadBlock* t);
+
+// The real pid's slot in the job segment, or nullptr outside of a job.
+abi::ProcessSlot* slot_of(const Process* process);
+
+}  // namespace cairn::runtime

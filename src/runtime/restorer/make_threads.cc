@@ -1,0 +1,175 @@
+// Each thread is made with an empty block, told its state, asked to prepare, and let go:
+//
+//   server                                   thread
+//   make_threads: spawn            ------->  waits on its park_word
+//   kSyscalls for it: word = 1     ------->  runs them, word = 0
+//   prepare_to_go: word = 2        ------->  FS, robust list, tid address, rseq, door; word = 0
+//   go: word = 3                   ------->  rt_sigreturn into the guest
+
+#include "runtime/restorer/make_threads.h"
+
+#include "runtime/handlers/dispatch.h"
+#include "runtime/host/job.h"
+#include "runtime/host/support.h"
+#include "runtime/intercept/door.h"
+#include "runtime/intercept/entry.h"
+#include "runtime/intercept/site_map.h"
+#include "runtime/intercept/text.h"
+#include "runtime/intercept/vdso.h"
+#include "runtime/link/server.h"
+#include "runtime/link/thread_state.h"
+#include "runtime/restorer/ids.h"
+#include "sys/syscall.h"
+
+namespace cairn::runtime {
+namespace {
+
+constexpr std::uint32_t kMaxThreads = 32768;
+constexpr std::uint32_t kPrepare = 2, kGo = 3;
+constexpr std::uint64_t kThreadFlags = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000;
+constexpr std::uint64_t kArchSetFs = 0x1002;
+constexpr std::uint64_t kFrameFlags = 7;  // UC_FP_XSTATE|UC_SIGCONTEXT_SS|UC_STRICT_RESTORE_SS
+ThreadBlock* g_made[kMaxThreads];
+std::uint32_t g_made_count = 0;
+
+// Where the extended state waits for rt_sigreturn: the low end of the signal stack, which is in use
+// at its high end only.
+std::uint64_t xsave_address(const ThreadBlock* t) { return (t->sigstack + 63) & ~63ULL; }
+
+KernelUcontext* context_of(ThreadBlock* t) { return reinterpret_cast<KernelUcontext*>(t->return_frame); }
+
+void take_state(ThreadBlock* t, const abi::ThreadState& state) {
+  t->virtual_tid = state.virtual_tid;
+  t->fs_base = state.fs_base;
+  t->guest_mask = state.signal_mask;
+  t->altstack_pointer = state.altstack_pointer;
+  t->altstack_size = state.altstack_size;
+  t->altstack_flags = state.altstack_flags;
+  t->robust_list = state.robust_list;
+  t->robust_list_bytes = state.robust_list_bytes;
+  t->clear_child_tid = state.clear_child_tid;
+  t->rseq_address = state.rseq_address;
+  t->rseq_bytes = state.rseq_bytes;
+  t->rseq_signature = state.rseq_signature;
+  t->interrupted = state.interrupted;
+  t->cpu_clock_offset_ns = state.cpu_clock_offset_ns;
+  t->pending_host_signals = state.pending_virtual;
+  KernelUcontext* context = context_of(t);
+  memset(context, 0, sizeof(*context));
+  context->flags = kFrameFlags;
+  memcpy(context->mcontext.regs, state.regs, sizeof(state.regs));
+}
+
+// The thread's own part; 0 or a negative errno.
+std::int32_t prepare(ThreadBlock* t) {
+  auto status = sys::call(__NR_arch_prctl, kArchSetFs, t->fs_base);
+  if (status.ok() && t->robust_list != 0)
+    status = sys::call(__NR_set_robust_list, t->robust_list, t->robust_list_bytes);
+  if (status.ok()) status = sys::call(__NR_set_tid_address, t->clear_child_tid);
+  if (status.ok() && t->rseq_address != 0)
+    status = sys::call(__NR_rseq, t->rseq_address, t->rseq_bytes, 0, t->rseq_signature);
+  if (!status.ok()) return static_cast<std::int32_t>(status.raw);
+  KernelUcontext* context = context_of(t);
+  std::uint64_t* regs = context->mcontext.regs;
+  regs[abi::kRip] = to_runnable(regs[abi::kRip]);
+  context->mask = t->guest_mask & ~kHostSignals;
+  context->stack = {t->sigstack, 0, 0, t->sigstack_bytes};
+  arm_thread(t);
+  return 0;
+}
+
+void answer(ThreadBlock* t, std::uint32_t word) {
+  __atomic_store_n(&t->park_word, word, __ATOMIC_RELEASE);
+  (void)sys::call(__NR_futex, sys::address(&t->park_word), 1, 0x7fffffff);
+}
+
+[[noreturn]] void restored_thread(ThreadBlock* t) {
+  set_gs(t);
+  t->real_tid = static_cast<std::int32_t>(sys::call(__NR_gettid).raw);
+  answer(t, 0);
+  for (;;) {
+    std::uint32_t word = __atomic_load_n(&t->park_word, __ATOMIC_ACQUIRE);
+    if (word == kGo) cairn_sigreturn_to(context_of(t));
+    if (word == 1) {
+      run_thread_calls(t);
+    } else if (word == kPrepare) {
+      t->result = prepare(t);
+      answer(t, 0);
+    } else {
+      (void)sys::call(__NR_futex, sys::address(&t->park_word), 0, 0, 0);
+    }
+  }
+}
+
+void wait_while(ThreadBlock* t, std::uint32_t word) {
+  while (__atomic_load_n(&t->park_word, __ATOMIC_ACQUIRE) == word)
+    (void)sys::call(__NR_futex, sys::address(&t->park_word), 0, word, 0);
+}
+
+void adopt_guest_memory() {
+  const abi::RuntimeState& state = restored_runtime_state();
+  set_guest_vdso(state.guest_vdso);
+  for (std::uint32_t i = 0; i < state.stub_blocks; ++i) adopt_stub_block(state.stub_block[i]);
+}
+
+void bind_ids() {
+  for (std::uint32_t i = 0; i < g_made_count; ++i)
+    if (g_made[i]->virtual_tid != g_made[i]->real_tid)
+      bind_id(g_made[i]->virtual_tid, g_made[i]->real_tid);
+  if (g_process.virtual_pid != g_process.real_pid && to_real(g_process.virtual_pid) != g_process.real_pid)
+    bind_id(g_process.virtual_pid, g_process.real_pid);
+}
+
+}  // namespace
+
+std::int32_t make_threads(ThreadBlock* server, const abi::ThreadState* states, std::uint64_t count) {
+  if (count == 0 || count > kMaxThreads || g_made_count != 0) return -kEINVAL;
+  take_state(server, states[0]);
+  g_made[g_made_count++] = server;
+  for (std::uint64_t i = 1; i < count; ++i) {
+    ThreadBlock* t = allocate_block();
+    if (t == nullptr) return -kENOMEM;
+    t->sighand = &g_sighand;
+    t->process = &g_process;
+    take_state(t, states[i]);
+    t->park_word = 4;  // not started
+    std::int64_t tid = cairn_spawn(kThreadFlags, t->host_stack, t, restored_thread);
+    if (tid < 0) return static_cast<std::int32_t>(tid);
+    wait_while(t, 4);
+    g_made[g_made_count++] = t;
+  }
+  bind_ids();
+  return 0;
+}
+
+ThreadBlock* made_thread(std::int32_t index) {
+  return index >= 0 && static_cast<std::uint32_t>(index) < g_made_count ? g_made[index] : nullptr;
+}
+
+std::int32_t put_xsave(std::int32_t index, const void* bytes, std::uint64_t count) {
+  ThreadBlock* t = made_thread(index);
+  if (t == nullptr || count > t->sigstack_bytes / 2) return -kEINVAL;
+  memcpy(reinterpret_cast<void*>(xsave_address(t)), bytes, count);
+  context_of(t)->mcontext.fpstate = xsave_address(t);
+  return 0;
+}
+
+std::int32_t prepare_to_go(ThreadBlock* server) {
+  if (g_made_count == 0) return -kEINVAL;
+  adopt_guest_memory();
+  arm(kShiftedClockHandlers);
+  arm(kShiftedIdHandlers);
+  for (std::uint32_t i = 1; i < g_made_count; ++i) {
+    answer(g_made[i], kPrepare);
+    wait_while(g_made[i], kPrepare);
+    if (g_made[i]->result != 0) return static_cast<std::int32_t>(g_made[i]->result);
+  }
+  return prepare(server);
+}
+
+void go(ThreadBlock* server) {
+  for (std::uint32_t i = 1; i < g_made_count; ++i) answer(g_made[i], kGo);
+  cairn_sigreturn_to(context_of(server));
+}
+
+}  // namespace cairn::runtime
