@@ -1,7 +1,9 @@
 #include "base/files.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <charconv>
 
@@ -88,6 +90,18 @@ std::uint64_t process_start_time(pid_t pid) {
   std::uint64_t value = 0;
   std::from_chars(rest.data(), rest.data() + rest.size(), value);
   return value;
+}
+
+bool wait_for_process_end(pid_t pid, std::uint64_t start_time, const Deadline& deadline) {
+  const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  const std::uint64_t now = process_start_time(pid);
+  if (!pidfd.valid() || now == 0 || (start_time != 0 && now != start_time)) return true;
+  for (;;) {
+    // Readable once the last thread is gone: the state in /proc is the first thread's alone.
+    pollfd entry{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&entry, 1, deadline.poll_timeout()) > 0) return true;
+    if (deadline.passed()) return false;
+  }
 }
 
 char task_state(pid_t pid, pid_t tid) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "base/fd.h"
 
@@ -32,6 +33,11 @@ namespace cairn {
 
 // Field 22 of /proc/PID/stat; tells one user of a pid from the next. 0: there is no such process.
 [[nodiscard]] std::uint64_t process_start_time(pid_t pid);
+
+// Has the whole process ended (waited for or not), before the deadline? `start_time` tells it from a
+// later process with the same pid; 0: not known.
+[[nodiscard]] bool wait_for_process_end(pid_t pid, std::uint64_t start_time,
+                                        const Deadline& deadline);
 
 // The one-letter state of a task from /proc/PID/task/TID/stat; 0: gone.
 [[nodiscard]] char task_state(pid_t pid, pid_t tid);

@@ -1,0 +1,133 @@
+#include "storage/memory_reader.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <tuple>
+
+#include "storage/memory_reader_impl.h"
+#include "storage/worker_pool.h"
+
+namespace cairn::storage {
+namespace {
+
+// How far the kernel is asked to read ahead of the workers.
+constexpr std::uint64_t kReadAhead = 32 << 20;
+
+Result<> deliver_zeros(const Piece& piece, const MemoryReader::Sink& sink) {
+  static const std::vector<std::byte> zeros(kExtentBytes);
+  return sink({piece.address, std::span(zeros).first(piece.pages * kPageBytes), true});
+}
+
+// All pieces of one chunk: pages that are adjacent in memory and in the chunk in one call.
+Result<> deliver_chunk(std::span<const Piece> pieces, ChunkScratch& scratch,
+                       const MemoryReader::Sink& sink) {
+  const Pack& pack = *pieces.front().pack;
+  const std::uint64_t chunk = pieces.front().chunk;
+  CAIRN_ASSIGN(const auto pages, pack.read_pages(chunk, scratch));
+  for (std::size_t i = 0; i < pieces.size();) {
+    const Piece& first = pieces[i];
+    std::uint64_t count = first.pages;
+    while (++i < pieces.size() && pieces[i].index == first.index + count &&
+           pieces[i].address == first.address + count * kPageBytes)
+      count += pieces[i].pages;
+    // Compaction takes pages out of a chunk, but never between two that are referred to.
+    const auto rank = pack.rank(chunk, first.index);
+    if (!rank || (*rank + count) * kPageBytes > pages.size())
+      return refusal("read pack: a page that is needed is not there", pack.path());
+    CAIRN_TRY(sink({first.address, pages.subspan(*rank * kPageBytes, count * kPageBytes), false}));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> for_each_parallel(unsigned workers, std::size_t count,
+                           const std::function<Result<>(std::size_t, ChunkScratch&)>& work) {
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  Result<> outcome;
+  const auto run = [&] {
+    ChunkScratch scratch;
+    for (std::size_t i = next++; i < count; i = next++) {
+      if (Result<> done = work(i, scratch); !done) {
+        next = count;
+        const std::lock_guard lock(mutex);
+        if (outcome) outcome = std::move(done);
+        return;
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned worker = 1; worker < std::min<std::size_t>(workers, count); ++worker)
+    threads.emplace_back([&run] {
+      block_all_signals();
+      run();
+    });
+  run();
+  for (std::thread& thread : threads) thread.join();
+  return outcome;
+}
+
+Result<std::vector<Piece>> PackedMemoryReader::pieces() {
+  std::vector<Piece> list;
+  TreeWalker walker(packs_);
+  walker.piece = [&list](const Piece& piece) -> Result<> {
+    list.push_back(piece);
+    return {};
+  };
+  CAIRN_TRY(walker.walk(root_));
+  return list;
+}
+
+Result<std::vector<PageRun>> PackedMemoryReader::pages() {
+  CAIRN_ASSIGN(const auto list, pieces());
+  std::vector<PageRun> runs;
+  for (const Piece& piece : list) {
+    const bool zero = piece.pack == nullptr;
+    if (!runs.empty() && runs.back().zero == zero &&
+        runs.back().address + runs.back().pages * kPageBytes == piece.address &&
+        runs.back().pages < (1U << 30))
+      runs.back().pages += piece.pages;
+    else
+      runs.push_back({piece.address, piece.pages, zero});
+  }
+  return runs;
+}
+
+Result<> PackedMemoryReader::for_each(const Sink& sink) {
+  CAIRN_ASSIGN(auto list, pieces());
+  // In the order of the packs' bytes, so that reading is sequential and each chunk is read once.
+  std::sort(list.begin(), list.end(), [](const Piece& a, const Piece& b) {
+    const auto place = [](const Piece& piece) {
+      return std::tuple(piece.pack == nullptr ? PackKey{} : piece.pack->key(),
+                        piece.pack == nullptr ? 0 : piece.pack->chunks()[piece.chunk].offset,
+                        piece.chunk, piece.address);
+    };
+    return place(a) < place(b);
+  });
+  std::vector<std::span<const Piece>> groups;
+  for (std::size_t i = 0; i < list.size();) {
+    std::size_t end = i + 1;
+    if (list[i].pack != nullptr)
+      while (end < list.size() && list[end].pack == list[i].pack &&
+             list[end].chunk == list[i].chunk)
+        ++end;
+    groups.push_back(std::span<const Piece>(list).subspan(i, end - i));
+    i = end;
+  }
+  return for_each_parallel(workers_, groups.size(), [&](std::size_t i, ChunkScratch& scratch) {
+    const Piece& first = groups[i].front();
+    if (first.pack == nullptr) return deliver_zeros(first, sink);
+    const auto& chunk = first.pack->chunks()[first.chunk];
+    if (chunk.offset / kReadAhead != (chunk.offset + chunk.stored_bytes) / kReadAhead)
+      ::posix_fadvise(first.pack->file().fd(), static_cast<off_t>(chunk.offset), 2 * kReadAhead,
+                      POSIX_FADV_WILLNEED);
+    return deliver_chunk(groups[i], scratch, sink);
+  });
+}
+
+}  // namespace cairn::storage

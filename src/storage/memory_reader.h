@@ -1,0 +1,34 @@
+#pragma once
+// Delivers the pages of one process, decompressed and checked, in parallel.
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/error.h"
+#include "storage/page.h"
+
+namespace cairn::storage {
+
+// Adjacent pages, at most 1 MiB of them (zero pages: at most 2 MiB). Valid during the call only.
+struct PageSpan {
+  std::uint64_t address = 0;
+  std::span<const std::byte> bytes;
+  bool zero = false;  // all of `bytes` is zero: may be skipped over fresh anonymous memory
+};
+
+class MemoryReader {
+ public:
+  virtual ~MemoryReader() = default;
+
+  // Calls `sink` for every page that is not a hole, once, in no particular order, from several
+  // threads at once. The first failure, of the store or of the sink, ends the iteration.
+  using Sink = std::function<Result<>(const PageSpan&)>;
+  virtual Result<> for_each(const Sink& sink) = 0;
+
+  // Which pages there are, by ascending address; holes are left out.
+  virtual Result<std::vector<PageRun>> pages() = 0;
+};
+
+}  // namespace cairn::storage

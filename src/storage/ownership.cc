@@ -1,0 +1,208 @@
+#include "storage/ownership.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "storage/file.h"
+#include "storage/generation_files.h"
+#include "storage/hash.h"
+
+namespace cairn::storage {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const std::string kOwnerName = "owner";
+const std::string kClaimPrefix = "owner.";
+const std::string kDraftPrefix = ".owner-draft-";
+constexpr int kIndent = 2;
+
+std::string claim_path(const std::string& store, std::uint64_t incarnation) {
+  return store + "/" + kClaimPrefix + std::to_string(incarnation);
+}
+
+std::string to_text(const OwnerRecord& owner) {
+  Json value = {{"format", 1},
+                {"job_id", owner.job_id},
+                {"incarnation", owner.incarnation},
+                {"coordinator_address", owner.coordinator_address},
+                {"public_key", owner.public_key},
+                {"host", owner.host},
+                {"boot_id", owner.boot_id},
+                {"pid", owner.pid},
+                {"start_time", owner.start_time}};
+  value["checksum"] = to_hex(hash_text(value.dump(kIndent)));
+  return value.dump(kIndent) + "\n";
+}
+
+// A name that nobody on any host uses at the same time.
+std::string draft_path(const std::string& store) {
+  std::uint64_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random)
+    random = static_cast<std::uint64_t>(::getpid());
+  return store + "/" + kDraftPrefix + std::to_string(random);
+}
+
+Result<OwnerRecord> from_text(const std::string& text, const std::string& path) {
+  try {
+    const Json value = Json::parse(text);
+    OwnerRecord owner;
+    owner.job_id = value.at("job_id");
+    owner.incarnation = value.at("incarnation");
+    owner.coordinator_address = value.at("coordinator_address");
+    owner.public_key = value.at("public_key");
+    owner.host = value.at("host");
+    owner.boot_id = value.at("boot_id");
+    owner.pid = value.at("pid");
+    owner.start_time = value.at("start_time");
+    if (to_text(owner) != text) return refusal("read owner: it is damaged (checksum)", path);
+    return owner;
+  } catch (const std::exception&) {
+    return refusal("read owner: it is damaged", path);
+  }
+}
+
+Result<std::uint64_t> highest_claim(const std::string& store) {
+  CAIRN_ASSIGN(const auto names, list_directory(store));
+  std::uint64_t highest = 0;
+  for (const std::string& name : names)
+    if (name.starts_with(kClaimPrefix))
+      highest = std::max(highest, parse_number(std::string_view(name).substr(kClaimPrefix.size())));
+  return highest;
+}
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// Field 22 of /proc/PID/stat, in clock ticks since boot; 0 if there is no such process. The second
+// field may hold spaces and parentheses: count from the last one.
+std::uint64_t start_time_of(pid_t pid) {
+  const std::string line = first_line(("/proc/" + std::to_string(pid) + "/stat").c_str());
+  const std::size_t end = line.rfind(')');
+  if (end == std::string::npos) return 0;
+  std::istringstream rest(line.substr(end + 1));
+  std::string field;
+  for (int number = 3; number <= 22; ++number) rest >> field;
+  return parse_number(field);
+}
+
+// Gives `owner` the record of the highest claim, which is ours unless somebody was faster.
+Result<> publish(const std::string& store, std::uint64_t mine) {
+  for (std::uint64_t published = 0;;) {
+    CAIRN_ASSIGN(const std::uint64_t highest, highest_claim(store));
+    if (highest == published) break;
+    const std::string draft = draft_path(store);  // link(2) does not replace, rename(2) does
+    if (::link(claim_path(store, highest).c_str(), draft.c_str()) != 0) {
+      if (errno == ENOENT) continue;  // superseded and removed meanwhile
+      return os_failure("link", draft);
+    }
+    CAIRN_TRY(rename_file(draft, store + "/" + kOwnerName, FaultPoint::kOwnerPublish));
+    // rename(2) of two links to one file does nothing: then the draft is still there.
+    if (::unlink(draft.c_str()) != 0 && errno != ENOENT) return os_failure("remove", draft);
+    published = highest;
+  }
+  CAIRN_ASSIGN(const std::uint64_t highest, highest_claim(store));
+  if (highest != mine)
+    return failure(kSuperseded, "take ownership: somebody else was faster", store);
+  return sync_directory(store, FaultPoint::kStoreSync);
+}
+
+}  // namespace
+
+void OwnerRecord::fill_in_self() {
+  utsname names;
+  if (::uname(&names) == 0) host = names.nodename;
+  boot_id = first_line("/proc/sys/kernel/random/boot_id");
+  pid = ::getpid();
+  start_time = start_time_of(pid);
+}
+
+OwnerLife owner_life(const OwnerRecord& owner) {
+  OwnerRecord self;
+  self.fill_in_self();
+  if (owner.boot_id != self.boot_id)
+    return owner.host == self.host ? OwnerLife::kDead : OwnerLife::kUnknown;
+  return start_time_of(owner.pid) == owner.start_time && owner.start_time != 0 ? OwnerLife::kAlive
+                                                                               : OwnerLife::kDead;
+}
+
+Result<std::optional<OwnerRecord>> read_owner(const std::string& store) {
+  CAIRN_ASSIGN(const std::uint64_t highest, highest_claim(store));
+  if (highest == 0) return std::nullopt;
+  const std::string path = claim_path(store, highest);
+  auto text = read_whole_file(path);
+  // A still newer owner removes older claims.
+  if (!text && text.error().code == ENOENT) return read_owner(store);
+  if (!text) return Failure(text.error());
+  CAIRN_ASSIGN(auto owner, from_text(*text, path));
+  return owner;
+}
+
+Result<OwnerRecord> claim_ownership(const std::string& store, OwnerRecord wanted,
+                                    Takeover takeover) {
+  for (;;) {
+    CAIRN_ASSIGN(const auto present, read_owner(store));
+    if (present && takeover == Takeover::kIfNotAlive && owner_life(*present) == OwnerLife::kAlive)
+      return failure(kOwned,
+                     "take ownership: job " + present->job_id + " runs (agent " +
+                         std::to_string(present->pid) + " on " + present->host + ")",
+                     store);
+    wanted.incarnation = (present ? present->incarnation : 0) + 1;
+    const std::string draft = draft_path(store);
+    CAIRN_TRY(
+        write_new_file(draft, to_text(wanted), FaultPoint::kOwnerWrite, FaultPoint::kOwnerWrite));
+    if (const int injected = fault_here(FaultPoint::kOwnerLink); injected > 0)
+      return failure(injected, "link", draft);
+    const int linked = ::link(draft.c_str(), claim_path(store, wanted.incarnation).c_str());
+    const int why = errno;
+    if (::unlink(draft.c_str()) != 0 && errno != ENOENT) return os_failure("remove", draft);
+    // Somebody else was first, or has taken our draft for a leftover: look again.
+    if (linked != 0 && (why == EEXIST || why == ENOENT)) continue;
+    if (linked != 0)
+      return failure(why, "claim incarnation " + std::to_string(wanted.incarnation), store);
+    CAIRN_TRY(publish(store, wanted.incarnation));
+    return wanted;
+  }
+}
+
+Result<> remove_leftovers(const std::string& store, const OwnerRecord& owner) {
+  constexpr std::string_view kWork = ".tmp-";
+  constexpr std::string_view kDead = ".dead-";
+  CAIRN_ASSIGN(const auto names, list_directory(store));
+  for (const std::string& name : names) {
+    const std::string path = store + "/" + name;
+    if (const std::size_t at = name.find(kDead); at != std::string::npos) {
+      CAIRN_TRY(remove_directory_with_files(path));
+    } else if (const std::size_t work = name.find(kWork); work != std::string::npos) {
+      if (parse_number(std::string_view(name).substr(work + kWork.size())) >= owner.incarnation)
+        continue;
+      const std::string dead = store + "/" + name.substr(0, work) + std::string(kDead) +
+                               std::to_string(owner.incarnation);
+      // It may have been committed in this very moment: that was before we were the owner.
+      if (::rename(path.c_str(), dead.c_str()) != 0 && errno == ENOENT) continue;
+      CAIRN_TRY(remove_directory_with_files(dead));
+    } else if (name.starts_with(kDraftPrefix)) {
+      if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_failure("remove", path);
+    } else if (name.starts_with(kClaimPrefix)) {
+      const std::uint64_t claim = parse_number(std::string_view(name).substr(kClaimPrefix.size()));
+      if (claim < owner.incarnation && ::unlink(path.c_str()) != 0 && errno != ENOENT)
+        return os_failure("remove", path);
+    }
+  }
+  return sync_directory(store, FaultPoint::kStoreSync);
+}
+
+}  // namespace cairn::storage
