@@ -5,6 +5,8 @@
 // script of ours is handed to the kernel as it is: its answer is the right one, and if it does start
 // it (binfmt_misc, 32-bit, set-uid) the process is reported as one that cannot be saved.
 
+#include "runtime/handlers/exec.h"
+
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/path.h"
 #include "runtime/host/job.h"
@@ -259,6 +261,16 @@ Action exec(ThreadBlock* t, const ExecCall& call) {
   unmap_work(work);
   return done(t, result);
 }
+
+}  // namespace
+
+std::int64_t exec_program(ThreadBlock* t, const char* path, char** argv, char** envp) {
+  ExecWork* work = map_work();
+  if (work == nullptr) return -kENOMEM;
+  return run(t, {kAtFdcwd, sys::address(path), sys::address(argv), sys::address(envp), 0, false}, work);
+}
+
+namespace {
 
 Action execve(ThreadBlock* t) {
   return exec(t, {kAtFdcwd, t->rdi, t->rsi, t->rdx, 0, false});

@@ -6,6 +6,7 @@
 #include "runtime/host/support.h"
 #include "runtime/intercept/door.h"
 #include "runtime/intercept/entry.h"
+#include "runtime/intercept/text.h"
 #include "runtime/park/park.h"
 #include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
@@ -191,7 +192,13 @@ Action prlimit(ThreadBlock* t) {
 
 void start_process(ThreadBlock* t, bool shares_memory) {
   Process* process = t->process;
-  if (!shares_memory) forget_other_blocks(t);
+  if (!shares_memory) {
+    forget_other_blocks(t);
+    text_lock_after_fork();
+    ids_lock_after_fork();
+    t->sighand->lock = 0;
+    if ((t->sighand->sequence & 1) != 0) ++t->sighand->sequence;
+  }
   process->parent_slot = process->slot;
   process->real_pid = t->real_tid;
   process->virtual_pid = adopt_new_id(t->real_tid);

@@ -126,12 +126,13 @@ Boundary to_boundary(ThreadBlock* t, KernelUcontext* context) {
     if (t->post != nullptr) t->result = t->post(t, t->result);
     return made(t, context);
   }
-  if (within(rip, cairn_exit_window, cairn_exit_end)) return made(t, context);
-  if (within(rip, cairn_retry_window, cairn_retry_end)) return not_made(t, context);
+  if (within(rip, cairn_exit_checked, cairn_exit_end)) return made(t, context);
+  if (within(rip, cairn_retry_checked, cairn_retry_end)) return not_made(t, context);
   if (up_to(rip, cairn_sigreturn, cairn_sigreturn_done)) return not_made(t, context);
-  if (within(rip, cairn_vdso_clock_gettime, cairn_vdso_end) || in_kernel_vdso(rip) ||
-      in_plain_vdso(rip))
-    return in_vdso(t, context);
+  bool in_function = within(rip, cairn_vdso_clock_gettime, cairn_vdso_end) || in_kernel_vdso(rip) ||
+                     in_plain_vdso(rip);
+  bool for_host = abi::in_arena(regs[abi::kRsp]);  // the host reads clocks, too
+  if (in_function && !for_host) return in_vdso(t, context);
   return {Moment::kHost, false, false, 0};
 }
 

@@ -144,6 +144,7 @@ cairn_export_page:
         // wholly in the block, so that a signal is taken there as if behind the call.
         global cairn_exit
         cmpq $0, %gs:TB_DEFERRED
+        global cairn_exit_checked     // a signal from here on finds the call made
         je cairn_exit_window
         mov %gs:TB_SELF, %rdi
         call cairn_prepare_deferred   // the mask's address
@@ -182,6 +183,7 @@ cairn_export_page:
         global cairn_retry
         mov %gs:TB_HOST_STACK, %rsp
         cmpq $0, %gs:TB_DEFERRED
+        global cairn_retry_checked    // a signal from here on finds it not made
         je cairn_retry_window
         mov %gs:TB_SELF, %rdi
         call cairn_prepare_deferred

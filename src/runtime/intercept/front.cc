@@ -113,6 +113,13 @@ void guest_signal(ThreadBlock* t, KernelUcontext* context, const Boundary& at, i
     if (fault || !ignored) die_by(t, context, signal);
     return;
   }
+  if (blocked && !fault) {  // deferred, and another handler has begun since: the kernel keeps it
+    KernelSiginfo again = info;
+    (void)sys::call(__NR_rt_tgsigqueueinfo, static_cast<std::uint64_t>(t->process->real_pid),
+                    static_cast<std::uint64_t>(t->real_tid), static_cast<std::uint64_t>(signal),
+                    sys::address(&again));
+    return;
+  }
   if (at.before_call && t->interrupted.valid != 0) settle_interrupted(t, context, action);
   t->interrupted.valid = 0;
   deliver(t, context, signal, info);

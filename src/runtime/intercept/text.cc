@@ -24,6 +24,11 @@ constexpr int kMaxSegments = 64;
 constexpr std::uint64_t kPlanWaitNs = 3'000'000'000;
 std::uint32_t g_text_lock = 0;
 
+void lock_text() {
+  while (__atomic_exchange_n(&g_text_lock, 1, __ATOMIC_ACQUIRE) != 0) asm volatile("pause");
+}
+void unlock_text() { __atomic_store_n(&g_text_lock, 0, __ATOMIC_RELEASE); }
+
 struct TextFile {
   char key[abi::kPlanNameBytes];  // the plan's name in the cache
   std::uint64_t text_vaddr;  // what the mapped file offset is linked at
@@ -133,7 +138,8 @@ void apply(int plan_fd, std::uint64_t start, std::uint64_t end, std::uint64_t bi
   StubBlockInfo block{};
   if (read_at(plan_fd, reinterpret_cast<void*>(mapped.value()), bytes, 0)) {
     auto applied = apply_plan(plan, bytes, bias, start, end, prot, &block);
-    if (applied.ok() && block.address != 0) (void)register_block(block.address);
+    if (applied.ok() && block.address != 0 && !register_block(block.address).ok())
+      die("too many patched libraries in one process");
   }
   unmap_host(mapped.value(), bytes);
 }
@@ -150,9 +156,9 @@ void text_mapped(int fd, std::uint64_t start, std::uint64_t end, std::uint64_t f
     plan = open_plan(file.key);
   }
   if (!plan.ok()) return;
-  while (__atomic_exchange_n(&g_text_lock, 1, __ATOMIC_ACQUIRE) != 0) asm volatile("pause");
+  lock_text();
   apply(static_cast<int>(plan.value()), start, end, start - file.text_vaddr, prot);
-  __atomic_store_n(&g_text_lock, 0, __ATOMIC_RELEASE);
+  unlock_text();
   (void)sys::call(__NR_close, plan.value());
 }
 
@@ -160,13 +166,17 @@ void text_gone(std::uint64_t start, std::uint64_t end) {
   std::uint64_t any = 0;
   if (list_blocks(&any, 1) == 0) return;
   OrphanedBlock orphans[16];
+  lock_text();
   for (bool more = true; more;) {
     std::uint32_t count = 0;
     more = forget_text(start, end, orphans, 16, &count);
     for (std::uint32_t i = 0; i < count; ++i)
       (void)sys::call(__NR_munmap, orphans[i].address, orphans[i].bytes);
   }
+  unlock_text();
 }
+
+void text_lock_after_fork() { unlock_text(); }
 
 std::uint32_t list_stub_blocks(std::uint64_t* out, std::uint32_t room) { return list_blocks(out, room); }
 

@@ -11,6 +11,9 @@ void text_mapped(int fd, std::uint64_t start, std::uint64_t end, std::uint64_t f
 // A range is unmapped or mapped over: stub blocks of text in it are forgotten.
 void text_gone(std::uint64_t start, std::uint64_t end);
 
+// In a forked child: another thread of the parent may have held the lock.
+void text_lock_after_fork();
+
 // Copies the addresses of all live stub blocks; returns how many there are.
 std::uint32_t list_stub_blocks(std::uint64_t* out, std::uint32_t room);
 void adopt_stub_block(std::uint64_t address);

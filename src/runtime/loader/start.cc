@@ -13,6 +13,7 @@
 #include <linux/prctl.h>
 
 #include "abi/arena.h"
+#include "runtime/handlers/exec.h"
 #include "runtime/host/kernel_types.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/vdso.h"
@@ -182,6 +183,12 @@ std::uint64_t auxv_value(const KernelStart& start, std::uint64_t type) {
 
 EntryPoint start_program(const KernelStart& start, const ProgramRequest& request) {
   int fd = request.fd >= 0 ? request.fd : open_or_die(request.path);
+  ProgramFile file;
+  if (inspect_program(fd, &file).ok() && file.is_script) {
+    (void)sys::call(__NR_close, static_cast<std::uint64_t>(fd));
+    die("cannot run the script's interpreter; error",
+        exec_program(current(), request.path, request.argv, start.envp));
+  }
   note_executable(fd);
   static LoadedImage program, interpreter;
   auto loaded = load_image(fd, false, &program);

@@ -78,6 +78,8 @@ void release_ids(const ThreadBlock* t) {
   unlock();
 }
 
+void ids_lock_after_fork() { unlock(); }
+
 std::int32_t to_real(std::int32_t virtual_id) {
   if (virtual_id <= 0 || !ids_shifted()) return virtual_id;
   std::int32_t real = find_real(virtual_id);

@@ -20,6 +20,9 @@ void release_ids(const ThreadBlock* t);
 std::int32_t to_real(std::int32_t virtual_id);
 std::int32_t to_virtual(std::int32_t real_id);
 
+// In a forked child: another thread of the parent may have held the lock.
+void ids_lock_after_fork();
+
 // The same for the id inside a CPU clock's number.
 std::int64_t real_clock(std::int64_t clock);
 
