@@ -113,16 +113,21 @@ void guest_signal(ThreadBlock* t, KernelUcontext* context, const Boundary& at, i
     if (fault || !ignored) die_by(t, context, signal);
     return;
   }
-  if (blocked && !fault) {  // deferred, and another handler has begun since: the kernel keeps it
-    KernelSiginfo again = info;
-    (void)sys::call(__NR_rt_tgsigqueueinfo, static_cast<std::uint64_t>(t->process->real_pid),
-                    static_cast<std::uint64_t>(t->real_tid), static_cast<std::uint64_t>(signal),
-                    sys::address(&again));
-    return;
-  }
   if (at.before_call && t->interrupted.valid != 0) settle_interrupted(t, context, action);
   t->interrupted.valid = 0;
   deliver(t, context, signal, info);
+}
+
+// A deferred signal may find that another handler has begun since and blocks it. (One that comes from
+// the kernel is never blocked: inside sigsuspend the mask in force is not the guest's usual one.)
+bool still_blocked(const ThreadBlock* t, int signal) {
+  return (kHostSignals & signal_bit(signal)) == 0 && (t->guest_mask & signal_bit(signal)) != 0;
+}
+
+void keep_in_kernel(ThreadBlock* t, int signal, KernelSiginfo info) {
+  (void)sys::call(__NR_rt_tgsigqueueinfo, static_cast<std::uint64_t>(t->process->real_pid),
+                  static_cast<std::uint64_t>(t->real_tid), static_cast<std::uint64_t>(signal),
+                  sys::address(&info));
 }
 
 // What was a park request is to be one still when its turn comes.
@@ -203,9 +208,11 @@ void cairn_front(int signal, KernelSiginfo* info, KernelUcontext* context) {
   if (t->in_front != 0) return postpone_nested(t, context, signal, info);
 
   KernelSiginfo what = *info;
+  bool deferred = false;
   if (signal == kSigsys && t->kicked != 0 && info->code == kSiTkill &&
       info->sent.pid == t->process->real_pid) {
     t->kicked = 0;
+    deferred = true;
     signal = static_cast<int>(t->deferred_signal);
     what = t->deferred_info;
     t->deferred_signal = 0;
@@ -215,6 +222,10 @@ void cairn_front(int signal, KernelSiginfo* info, KernelUcontext* context) {
   if (at.moment == Moment::kHost) {
     if (is_fault(signal, what)) die("fault in the runtime at", static_cast<std::int64_t>(rip));
     return defer(t, context, signal, what);
+  }
+  if (deferred && still_blocked(t, signal)) {
+    regs[abi::kRip] = to_runnable(regs[abi::kRip]);
+    return keep_in_kernel(t, signal, what);
   }
   t->in_front = 1;
   if (is_park_request(t, signal, what))
