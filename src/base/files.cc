@@ -104,12 +104,4 @@ bool wait_for_process_end(pid_t pid, std::uint64_t start_time, const Deadline& d
   }
 }
 
-char task_state(pid_t pid, pid_t tid) {
-  const auto stat = read_text_file("/proc/" + std::to_string(pid) + "/task/" +
-                                   std::to_string(tid) + "/stat");
-  if (!stat) return 0;
-  const std::string_view rest = after_command(*stat);
-  return rest.empty() ? '\0' : rest.front();
-}
-
 }  // namespace cairn

@@ -39,7 +39,4 @@ namespace cairn {
 [[nodiscard]] bool wait_for_process_end(pid_t pid, std::uint64_t start_time,
                                         const Deadline& deadline);
 
-// The one-letter state of a task from /proc/PID/task/TID/stat; 0: gone.
-[[nodiscard]] char task_state(pid_t pid, pid_t tid);
-
 }  // namespace cairn

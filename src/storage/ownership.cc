@@ -87,12 +87,14 @@ std::string first_line(const char* path) {
   return line;
 }
 
-// Field 22 of /proc/PID/stat, in clock ticks since boot; 0 if there is no such process. The second
-// field may hold spaces and parentheses: count from the last one.
+// Field 22 of /proc/PID/stat, in clock ticks since boot; 0 if there is no such process or it has ended
+// (in a container nobody may wait for it). The second field may hold spaces and parentheses: count
+// from the last one.
 std::uint64_t start_time_of(pid_t pid) {
   const std::string line = first_line(("/proc/" + std::to_string(pid) + "/stat").c_str());
   const std::size_t end = line.rfind(')');
   if (end == std::string::npos) return 0;
+  if (line.compare(end, 3, ") Z") == 0) return 0;
   std::istringstream rest(line.substr(end + 1));
   std::string field;
   for (int number = 3; number <= 22; ++number) rest >> field;

@@ -1,0 +1,80 @@
+#include "agent/job_watch.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/files.h"
+
+namespace cairn::agent {
+namespace {
+
+bool holds_process(const abi::ProcessSlot& slot) {
+  const auto state = static_cast<abi::SlotState>(slot.state.load());
+  return state == abi::SlotState::kRunning || state == abi::SlotState::kUnsupported;
+}
+
+// Does the slot's pid still belong to the process that claimed it?
+bool process_lives(const abi::ProcessSlot& slot) {
+  return !wait_for_process_end(slot.real_pid.load(), slot.start_time.load(),
+                               Deadline{std::chrono::milliseconds(0)});
+}
+
+// Frees a dead process' slot, unless somebody else has changed it meanwhile.
+void free_slot(abi::ProcessSlot& slot) {
+  std::uint32_t state = slot.state.load();
+  slot.freeze_word.store(0);
+  slot.parked.store(0);
+  slot.serve_tid.store(0);
+  slot.state.compare_exchange_strong(state, static_cast<std::uint32_t>(abi::SlotState::kFree));
+}
+
+}  // namespace
+
+JobWatch::~JobWatch() {
+  for (const auto& [pid, fd] : pidfds_) loop_.forget(fd.get());
+}
+
+Result<> JobWatch::watch(RealPid pid) {
+  if (pidfds_.contains(pid)) return {};
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid.value, 0)));
+  if (!pidfd.valid()) return os_failure("watch process", std::to_string(pid.value));
+  loop_.on_readable(pidfd.get(), [this, pid] { process_ended(pid); });
+  pidfds_.emplace(pid, std::move(pidfd));
+  return {};
+}
+
+void JobWatch::refresh() {
+  for (abi::ProcessSlot* slot : segment_.slots()) {
+    if (!holds_process(*slot)) continue;
+    const RealPid pid{slot->real_pid.load()};
+    if (pidfds_.contains(pid)) continue;
+    // It may die between the check and the pidfd: then the pidfd is readable at once.
+    if (!process_lives(*slot) || !watch(pid)) free_slot(*slot);
+  }
+}
+
+void JobWatch::process_ended(RealPid pid) {
+  const auto found = pidfds_.find(pid);
+  if (found == pidfds_.end()) return;
+  loop_.forget(found->second.get());
+  pidfds_.erase(found);
+  for (abi::ProcessSlot* slot : segment_.slots())
+    if (holds_process(*slot) && slot->real_pid.load() == pid.value) free_slot(*slot);
+  refresh();
+  ended_(pid);
+}
+
+std::vector<RealPid> JobWatch::pids() const {
+  std::vector<RealPid> pids;
+  for (const auto& [pid, fd] : pidfds_) pids.push_back(pid);
+  return pids;
+}
+
+std::vector<abi::ProcessSlot*> live_slots(const SegmentFile& segment) {
+  std::vector<abi::ProcessSlot*> live;
+  for (abi::ProcessSlot* slot : segment.slots())
+    if (holds_process(*slot) && process_lives(*slot)) live.push_back(slot);
+  return live;
+}
+
+}  // namespace cairn::agent

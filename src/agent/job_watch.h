@@ -1,0 +1,46 @@
+#pragma once
+// Which processes of the job live. The agent is not their parent: it holds a pidfd for each.
+
+#include <functional>
+#include <map>
+
+#include "abi/segment.h"
+#include "agent/segment_file.h"
+#include "base/fd.h"
+#include "base/poll_loop.h"
+#include "base/strong.h"
+
+namespace cairn::agent {
+
+class JobWatch {
+ public:
+  using Ended = std::function<void(RealPid)>;
+
+  // `ended` is called on the loop's thread for each process that has ended, after its slot was freed.
+  JobWatch(PollLoop& loop, SegmentFile& segment, Ended ended)
+      : loop_(loop), segment_(segment), ended_(std::move(ended)) {}
+  ~JobWatch();
+  JobWatch(const JobWatch&) = delete;
+  JobWatch& operator=(const JobWatch&) = delete;
+
+  // A process that has no slot yet: the one that will exec the runtime.
+  [[nodiscard]] Result<> watch(RealPid pid);
+  // Takes in the processes that have claimed slots since.
+  void refresh();
+
+  [[nodiscard]] bool empty() const { return pidfds_.empty(); }
+  [[nodiscard]] std::vector<RealPid> pids() const;
+
+ private:
+  void process_ended(RealPid pid);
+
+  PollLoop& loop_;
+  SegmentFile& segment_;
+  Ended ended_;
+  std::map<RealPid, Fd> pidfds_;
+};
+
+// The slots of live processes, in the state kRunning or kUnsupported. From any thread.
+[[nodiscard]] std::vector<abi::ProcessSlot*> live_slots(const SegmentFile& segment);
+
+}  // namespace cairn::agent

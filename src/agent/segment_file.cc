@@ -1,0 +1,59 @@
+#include "agent/segment_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "base/files.h"
+
+namespace cairn::agent {
+namespace {
+
+template <std::size_t N>
+Result<> set_text(char (&field)[N], const std::string& text) {
+  if (text.size() >= N) return failure(ENAMETOOLONG, "put into the job segment", text);
+  std::memcpy(field, text.c_str(), text.size() + 1);
+  return {};
+}
+
+}  // namespace
+
+Result<SegmentFile> SegmentFile::create(const std::filesystem::path& path,
+                                        const SegmentSettings& settings) {
+  constexpr std::size_t kBytes = sizeof(abi::JobSegment);
+  CAIRN_ASSIGN(const Fd fd, create_private_file(path, O_RDWR));
+  if (::ftruncate(fd.get(), kBytes) != 0) return os_failure("ftruncate", path);
+  void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (memory == MAP_FAILED) return os_failure("mmap", path);
+  // A fresh file is zero, which is the right beginning of every field: constructing nothing keeps
+  // the pages of unused slots unallocated.
+  SegmentFile file(static_cast<abi::JobSegment*>(memory));
+  CAIRN_TRY(set_text(file->agent_socket, settings.socket));
+  CAIRN_TRY(set_text(file->runtime_path, settings.runtime_path));
+  CAIRN_TRY(set_text(file->plan_cache, settings.plan_cache));
+  CAIRN_TRY(set_text(file->job_name,
+                     settings.job_name.substr(0, sizeof(abi::JobSegment::job_name) - 1)));
+  file->agent_pid = ::getpid();
+  file->door_mode = static_cast<std::uint32_t>(settings.mode);
+  file->bytes = kBytes;
+  file->version = abi::kSegmentVersion;
+  file->magic = abi::kSegmentMagic;
+  return file;
+}
+
+SegmentFile::~SegmentFile() {
+  if (segment_ != nullptr) ::munmap(segment_, sizeof *segment_);
+}
+
+std::vector<abi::ProcessSlot*> SegmentFile::slots() const {
+  std::vector<abi::ProcessSlot*> used;
+  const std::uint32_t count = std::min(segment_->slots_used.load(), abi::kMaxProcesses);
+  for (std::uint32_t i = 0; i < count; ++i) used.push_back(&segment_->slots[i]);
+  return used;
+}
+
+}  // namespace cairn::agent

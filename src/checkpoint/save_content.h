@@ -1,0 +1,23 @@
+#pragma once
+// Pages of a frozen process, or of an object that it has open or mapped, into the store.
+
+#include <cstdint>
+#include <functional>
+
+#include "base/error.h"
+#include "resources/capture.h"
+#include "storage/generation_writer.h"
+
+namespace cairn::checkpoint {
+
+// Called with the bytes that were read since the last call.
+using ReadProgress = std::function<void(std::uint64_t bytes)>;
+
+[[nodiscard]] std::uint64_t content_bytes(const resources::ContentPlan& content);
+
+[[nodiscard]] Result<storage::PageDataRef> save_content(resources::RemoteProcess& process,
+                                                        const resources::ContentPlan& content,
+                                                        storage::GenerationWriter& writer,
+                                                        const ReadProgress& progress);
+
+}  // namespace cairn::checkpoint

@@ -1,0 +1,130 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include "base/exit_code.h"
+
+namespace cairn::cli {
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: that of PROGRAM for run and restart, else\n"
+    "  0    done\n"
+    "  120  the command line is wrong\n"
+    "  121  refused, nothing was done: no such job, it still runs, this machine does not fit\n"
+    "  122  a generation is missing or damaged\n"
+    "  123  tried and failed; the job goes on, or was not restarted\n"
+    "  124  not done in time; the job goes on\n"
+    "  125  Cairn itself could not work\n"
+    "  126  PROGRAM cannot be run\n"
+    "  127  there is no such PROGRAM\n";
+
+CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& description,
+                   CommonOptions& common) {
+  CLI::App* verb = app.add_subcommand(name, description);
+  verb->add_option("--dir", common.dir, "The job's directory (run: else ./cairn-NAME)")
+      ->envname("CAIRN_DIR")
+      ->type_name("DIR");
+  verb->add_flag("--json", common.json, "Print results as JSON")->envname("CAIRN_JSON");
+  return verb;
+}
+
+void add_job_options(CLI::App* verb, JobOptions& job) {
+  verb->add_option("--interval", job.interval, "Checkpoint every 30s, 10m, 1h ...")
+      ->envname("CAIRN_INTERVAL")
+      ->type_name("TIME");
+  verb->add_option("--name", job.name, "The job's name (default: that of the program)")
+      ->envname("CAIRN_NAME");
+  verb->add_option("--mode", job.mode, "How system calls are caught: auto, dispatch, seccomp, patch")
+      ->envname("CAIRN_MODE");
+  verb->add_option("--files", job.files,
+                   "Files that change after a checkpoint: auto (bring back what the job wrote), "
+                   "save (everything by content), none")
+      ->envname("CAIRN_FILES");
+  verb->add_option("--keep", job.keep, "Keep only the newest N generations (default: all)")
+      ->envname("CAIRN_KEEP")
+      ->type_name("N");
+}
+
+void add_job_word(CLI::App* verb, std::string& word) {
+  verb->add_option("JOB", word, "Name or id of a running job (default: the only one)");
+}
+
+void add_generation_word(CLI::App* verb, std::string& word, const std::string& description) {
+  verb->add_option("DIR", word, description);
+}
+
+void add_verbs(CLI::App& app, CommandLine& all) {
+  CLI::App* verb = add_verb(app, "run", "Run PROGRAM so that it can be checkpointed", all.run.common);
+  // For the help text: the program and its arguments are cut off before the options are parsed.
+  verb->add_option("PROGRAM", all.run.command, "The program and its arguments");
+  add_job_options(verb, all.run.job);
+
+  verb = add_verb(app, "checkpoint", "Save a running job", all.checkpoint.common);
+  add_job_word(verb, all.checkpoint.job);
+  verb->add_flag("--kill", all.checkpoint.kill, "End the job once it is saved")
+      ->envname("CAIRN_KILL");
+  verb->add_option("--timeout", all.checkpoint.timeout, "Give up after this long (default: 10m)")
+      ->envname("CAIRN_TIMEOUT")
+      ->type_name("TIME");
+
+  verb = add_verb(app, "restart", "Continue a saved job in place of this command",
+                  all.restart.common);
+  add_generation_word(verb, all.restart.generation,
+                      "DIR or DIR/GENERATION (default: the newest)");
+  add_job_options(verb, all.restart.job);
+
+  add_verb(app, "ps", "List the running jobs of this user on this node", all.ps);
+
+  verb = add_verb(app, "ls", "List the generations of a job", all.ls.common);
+  add_generation_word(verb, all.ls.generation, "DIR");
+
+  verb = add_verb(app, "status", "Show a running job", all.status.common);
+  add_job_word(verb, all.status.job);
+
+  verb = add_verb(app, "inspect", "Print the records of a generation", all.inspect.common);
+  add_generation_word(verb, all.inspect.generation, "DIR or DIR/GENERATION");
+
+  verb = add_verb(app, "verify", "Check every byte of a generation, or of all", all.verify.common);
+  add_generation_word(verb, all.verify.generation, "DIR or DIR/GENERATION");
+  verb->add_flag("--direct", all.verify.direct, "Read from the device, not from the page cache")
+      ->envname("CAIRN_DIRECT");
+}
+
+// Where PROGRAM stands in `cairn run [OPTIONS] [--] PROGRAM [ARGUMENTS]`: everything from there on is
+// the program's, whatever it looks like.
+int find_program(const CLI::App& run, int argc, char** argv) {
+  for (int i = 2; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--" || !word.starts_with("-")) return i;
+    const CLI::Option* option = run.get_option_no_throw(word);
+    if (option != nullptr && option->get_items_expected() > 0) ++i;
+  }
+  return argc;
+}
+
+}  // namespace
+
+tl::expected<CommandLine, int> parse_command_line(int argc, char** argv) {
+  CommandLine all;
+  CLI::App app("Cairn saves running programs and brings them back later.", "cairn");
+  app.set_version_flag("--version", CAIRN_VERSION);
+  app.require_subcommand(1);
+  app.footer(kExitCodes);
+  add_verbs(app, all);
+
+  int end = argc;
+  if (argc > 1 && std::string(argv[1]) == "run")
+    end = find_program(*app.get_subcommand("run"), argc, argv);
+  try {
+    app.parse(end, argv);
+  } catch (const CLI::ParseError& error) {
+    return tl::unexpected(app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage));
+  }
+  if (end < argc && std::string(argv[end]) == "--") ++end;
+  all.run.command.assign(argv + end, argv + argc);
+  all.verb = app.get_subcommands().front()->get_name();
+  return all;
+}
+
+}  // namespace cairn::cli

@@ -1,0 +1,112 @@
+#include "restart/restart.h"
+
+#include <fcntl.h>
+
+#include <filesystem>
+
+#include "cli/launch.h"
+#include "cli/locate.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "storage/store.h"
+
+namespace cairn::cli {
+namespace {
+
+struct Refusal {
+  ExitCode code;
+  Error error;
+};
+
+template <class T>
+using Step = tl::expected<T, Refusal>;
+
+tl::unexpected<Refusal> stop(ExitCode code, Error error) {
+  return tl::unexpected<Refusal>(Refusal{code, std::move(error)});
+}
+
+// The store must have no owner that lives, and the generation must exist.
+Step<std::uint64_t> choose_generation(const StorePath& where) {
+  const auto store = storage::Store::open(where.directory, {});
+  if (!store) return stop(ExitCode::kDamaged, store.error());
+  const auto owner = (*store)->owner();
+  if (!owner) return stop(ExitCode::kDamaged, owner.error());
+  if (*owner && job_runs(**owner))
+    return stop(ExitCode::kRefused,
+                Error{0, "the job in " + where.directory + " is still running", {}});
+  const auto generations = (*store)->generations();
+  if (!generations) return stop(ExitCode::kDamaged, generations.error());
+  if (generations->empty())
+    return stop(ExitCode::kDamaged, Error{0, "there is no generation in", where.directory});
+  const std::uint64_t wanted = where.generation.value_or(generations->back().number);
+  for (const storage::GenerationInfo& generation : *generations) {
+    if (generation.number != wanted) continue;
+    if (!generation.damaged) return wanted;
+    return stop(ExitCode::kDamaged, Error{0, "generation " + std::to_string(wanted) +
+                                                 " is damaged (" + generation.problem +
+                                                 "); earlier ones are listed by cairn ls", {}});
+  }
+  return stop(ExitCode::kDamaged, Error{0, "there is no generation " + std::to_string(wanted) +
+                                               " in", where.directory});
+}
+
+Step<std::unique_ptr<restart::Plan>> read_and_check(const StorePath& where) {
+  const auto generation = choose_generation(where);
+  if (!generation) return tl::unexpected<Refusal>(generation.error());
+  auto plan = restart::read(where.directory, *generation);
+  if (!plan) return stop(ExitCode::kDamaged, plan.error());
+  if (const auto fits = restart::check_machine(*plan); !fits)
+    return stop(ExitCode::kRefused, fits.error());
+  return std::make_unique<restart::Plan>(std::move(*plan));
+}
+
+// The agent's own copies: it gives them to the program, whose numbers they need not be.
+std::array<Fd, 3> copy_stdio() {
+  std::array<Fd, 3> copies;
+  for (int fd = 0; fd < 3; ++fd)
+    copies[static_cast<std::size_t>(fd)] = Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 10));
+  return copies;
+}
+
+std::string job_name(const RestartOptions& options, const restart::Plan& plan) {
+  if (!options.job.name.empty()) return options.job.name;
+  if (!plan.name.empty()) return plan.name;
+  return std::filesystem::path(plan.directory).filename().string();
+}
+
+}  // namespace
+
+ExitCode restart(const RestartOptions& options) {
+  const bool json = options.common.json;
+  const auto where = find_store(options.generation, options.common.dir);
+  if (!where) return fail(json, ExitCode::kRefused, where.error());
+  auto plan = read_and_check(*where);
+  if (!plan) return fail(json, plan.error().code, plan.error().error);
+
+  JobOptions job_options = options.job;
+  if (job_options.mode.empty()) job_options.mode = (*plan)->mode;
+  ExitCode code = ExitCode::kOk;
+  auto settings = prepare_agent(job_options, code);
+  if (!settings) return fail(json, code, settings.error());
+  settings->job.name = job_name(options, **plan);
+  if (const auto fits = check_job_name(settings->job.name); !fits)
+    return fail(json, ExitCode::kUsage, fits.error());
+  settings->job.job_id = (*plan)->job_id;
+  settings->job.directory = where->directory;
+  settings->stdio = copy_stdio();
+  const std::string executable = (*plan)->records.processes.front().program().executable();
+  settings->restart_from = (*plan)->generation;
+  plan->reset();
+
+  const std::string runtime = settings->runtime;
+  const abi::DoorMode mode = settings->mode;
+  const auto segment = agent::start_agent(std::move(*settings));
+  if (!segment) {
+    const bool owned = segment.error().code == storage::kOwned;
+    return fail(json, owned ? ExitCode::kRefused : ExitCode::kInternal, segment.error());
+  }
+  return fail(json, ExitCode::kInternal,
+              become_runtime(runtime, {"restore", *segment, mode}, executable, {executable}));
+}
+
+}  // namespace cairn::cli

@@ -1,0 +1,64 @@
+#pragma once
+// The verbs of the command line, one function each, and what they are told. main.cc fills the
+// options; everything that a verb prints and returns is in its own file.
+
+#include <string>
+#include <vector>
+
+#include "base/exit_code.h"
+
+namespace cairn::cli {
+
+// On every verb.
+struct CommonOptions {
+  std::string dir;    // as given; empty: the verb's default
+  bool json = false;
+};
+
+struct JobOptions {
+  std::string interval;
+  std::string name;
+  std::string mode;
+  std::string files;
+  unsigned keep = 0;
+};
+
+struct RunOptions {
+  CommonOptions common;
+  JobOptions job;
+  std::vector<std::string> command;  // PROGRAM ARGS
+};
+[[nodiscard]] ExitCode run(const RunOptions& options);  // returns only if it failed
+
+struct RestartOptions {
+  CommonOptions common;
+  JobOptions job;
+  std::string generation;  // DIR or DIR/GENERATION
+};
+[[nodiscard]] ExitCode restart(const RestartOptions& options);  // returns only if it failed
+
+struct CheckpointOptions {
+  CommonOptions common;
+  std::string job;
+  std::string timeout;
+  bool kill = false;
+};
+[[nodiscard]] ExitCode checkpoint(const CheckpointOptions& options);
+
+struct StatusOptions {
+  CommonOptions common;
+  std::string job;
+};
+[[nodiscard]] ExitCode ps(const CommonOptions& options);
+[[nodiscard]] ExitCode status(const StatusOptions& options);
+
+struct GenerationOptions {
+  CommonOptions common;
+  std::string generation;  // DIR or DIR/GENERATION
+  bool direct = false;     // verify: around the page cache
+};
+[[nodiscard]] ExitCode ls(const GenerationOptions& options);
+[[nodiscard]] ExitCode inspect(const GenerationOptions& options);
+[[nodiscard]] ExitCode verify(const GenerationOptions& options);
+
+}  // namespace cairn::cli

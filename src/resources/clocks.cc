@@ -1,0 +1,58 @@
+#include "resources/clocks.h"
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+namespace cairn::resources {
+namespace {
+
+std::int64_t now(clockid_t clock) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return nanoseconds(time);
+}
+
+struct CpuTimes {
+  std::int64_t process;
+  std::int64_t user;
+  std::int64_t system;
+};
+
+// Asked by the process itself: its own clocks, whatever pid it has.
+Result<CpuTimes> cpu_times(RemoteProcess& process) {
+  CAIRN_ASSIGN(const auto time, process.scratch_object(timespec{}));
+  CAIRN_ASSIGN(const auto usage, process.scratch_object(rusage{}));
+  CAIRN_TRY(process.syscall(SYS_clock_gettime, CLOCK_PROCESS_CPUTIME_ID, time.address()));
+  CAIRN_TRY(process.syscall(SYS_getrusage, RUSAGE_SELF, usage.address()));
+  CAIRN_ASSIGN(const auto used, process.read_object<timespec>(time.address()));
+  CAIRN_ASSIGN(const auto split, process.read_object<rusage>(usage.address()));
+  return CpuTimes{nanoseconds(used), nanoseconds(split.ru_utime), nanoseconds(split.ru_stime)};
+}
+
+}  // namespace
+
+Result<> capture_clocks(CaptureContext& context) {
+  const auto& state = *context.runtime;
+  auto& clocks = *context.result.process.mutable_clocks();
+  set_nanoseconds(*clocks.mutable_monotonic(), now(CLOCK_MONOTONIC) + state.monotonic_offset_ns);
+  set_nanoseconds(*clocks.mutable_boottime(), now(CLOCK_BOOTTIME) + state.boottime_offset_ns);
+  set_nanoseconds(*clocks.mutable_realtime(), now(CLOCK_REALTIME));
+  CAIRN_ASSIGN(const auto times, cpu_times(context.process));
+  set_nanoseconds(*clocks.mutable_process_cpu(), times.process + state.process_cpu_offset_ns);
+  set_nanoseconds(*clocks.mutable_user_cpu(), times.user + state.user_time_offset_ns);
+  set_nanoseconds(*clocks.mutable_system_cpu(), times.system + state.system_time_offset_ns);
+  return {};
+}
+
+Result<> set_clock_offsets(RebuildContext& context, abi::RuntimeState& state) {
+  const auto& clocks = context.image.clocks();
+  CAIRN_ASSIGN(const auto times, cpu_times(context.process));
+  state.process_cpu_offset_ns = nanoseconds(clocks.process_cpu()) - times.process;
+  state.user_time_offset_ns = nanoseconds(clocks.user_cpu()) - times.user;
+  state.system_time_offset_ns = nanoseconds(clocks.system_cpu()) - times.system;
+  state.monotonic_offset_ns = nanoseconds(clocks.monotonic()) - now(CLOCK_MONOTONIC);
+  state.boottime_offset_ns = nanoseconds(clocks.boottime()) - now(CLOCK_BOOTTIME);
+  return {};
+}
+
+}  // namespace cairn::resources

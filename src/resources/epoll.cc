@@ -1,0 +1,117 @@
+#include "resources/epoll.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/kcmp.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <map>
+#include <sstream>
+
+namespace cairn::resources {
+namespace {
+
+constexpr std::uint32_t kAlwaysReported = EPOLLERR | EPOLLHUP;  // unless a one-shot has fired
+
+bool matches(const OpenFile& file) { return file.link == "anon_inode:[eventpoll]"; }
+
+struct Target {
+  int number;
+  unsigned events;
+  unsigned long long data;
+  unsigned long long inode;
+};
+
+// The number may be closed or used for another file by now: the entry belongs to the open file.
+const OpenFile* find_target(const CaptureContext& context, int epoll, const Target& target,
+                            std::uint32_t index) {
+  auto is_it = [&](const OpenFile& file) {
+    if (file.info.st_ino != target.inode) return false;
+    kcmp_epoll_slot slot{static_cast<std::uint32_t>(epoll),
+                         static_cast<std::uint32_t>(target.number), index};
+    return ::syscall(SYS_kcmp, ::getpid(), ::getpid(), KCMP_EPOLL_TFD, file.copy.get(), &slot) == 0;
+  };
+  for (const auto& file : context.files)  // nearly always the right one
+    for (const auto& number : file.numbers)
+      if (number.fd == target.number && is_it(file)) return &file;
+  for (const auto& file : context.files)
+    if (is_it(file)) return &file;
+  return nullptr;
+}
+
+Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
+  CAIRN_ASSIGN(const auto fdinfo, fdinfo_of(file.copy.get()));
+  auto& record = *object.mutable_epoll();
+  std::map<int, std::uint32_t> seen;  // several entries may have one number
+  std::istringstream lines(fdinfo);
+  for (std::string line; std::getline(lines, line);) {
+    Target target{};
+    if (std::sscanf(line.c_str(), "tfd: %d events: %x data: %llx pos:%*d ino:%llx", &target.number,
+                    &target.events, &target.data, &target.inode) != 4)
+      continue;
+    const auto* found = find_target(context, file.copy.get(), target, seen[target.number]++);
+    if (found == nullptr)
+      return cannot_save(file, fmt::format("an epoll set with an entry for descriptor {}, which is "
+                                           "open outside of this process only,", target.number));
+    auto& entry = *record.add_entries();
+    entry.set_number(target.number);
+    entry.set_object_id(found->object_id);
+    entry.set_events(target.events & ~kAlwaysReported);
+    entry.set_data(target.data);
+    entry.set_disarmed((target.events & EPOLLONESHOT) && !(target.events & kAlwaysReported));
+  }
+  if (record.entries_size() > 0 && file.numbers.empty())
+    return cannot_save(file, "an epoll set that is in flight");
+  return {};
+}
+
+Result<Fd> create(RebuildContext&, const image::KernelObject&) {
+  Fd fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!fd.valid()) return os_failure("make an epoll set");
+  return fd;
+}
+
+Result<> add_entry(RebuildContext& context, int set, const image::EpollEntry& entry) {
+  auto& process = context.process;
+  epoll_event event{};
+  event.events = entry.events();
+  event.data.u64 = entry.data();
+  CAIRN_ASSIGN(const auto place, process.scratch_object(event));
+  for (const int number : context.numbers[entry.object_id()])
+    if (number == entry.number()) {
+      CAIRN_TRY(process.syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, number, place.address()));
+      return {};
+    }
+  // The number leads elsewhere now: it is lent to the entry's file for the moment of the adding.
+  const auto made = context.made.find(entry.object_id());
+  if (made == context.made.end()) return refusal("an epoll entry whose file is not in the image");
+  const auto flags = process.syscall(SYS_fcntl, entry.number(), F_GETFD);
+  const auto keep = process.syscall(SYS_fcntl, entry.number(), F_DUPFD_CLOEXEC, 0);
+  const RemoteProcess::Placement lent{made->second.get(), entry.number(), FD_CLOEXEC};
+  CAIRN_TRY(process.place_fds(std::span(&lent, 1)));
+  CAIRN_TRY(process.syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, entry.number(), place.address()));
+  if (!flags || !keep) {
+    CAIRN_TRY(process.syscall(SYS_close, entry.number()));
+    return {};
+  }
+  const int closing = *flags & FD_CLOEXEC ? O_CLOEXEC : 0;
+  CAIRN_TRY(process.syscall(SYS_dup3, *keep, entry.number(), closing));
+  CAIRN_TRY(process.syscall(SYS_close, *keep));
+  return {};
+}
+
+Result<> connect(RebuildContext& context, const image::KernelObject& object) {
+  const int set = context.number_of(object.id());
+  for (const auto& entry : object.epoll().entries()) CAIRN_TRY(add_entry(context, set, entry));
+  return {};
+}
+
+}  // namespace
+
+const Kind kEpollKind{"epoll set", image::KernelObject::kEpoll, Maker::kAgentThenInside, matches,
+                      capture, create, connect};
+
+}  // namespace cairn::resources

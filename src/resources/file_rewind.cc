@@ -1,0 +1,219 @@
+#include "resources/file_rewind.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+
+#include "base/files.h"
+#include "storage/hash.h"
+
+namespace cairn::resources {
+namespace {
+
+constexpr std::uint64_t kPiece = 1U << 20;
+
+Result<std::string> read_range(int fd, std::uint64_t offset, std::uint64_t bytes) {
+  std::string data(bytes, '\0');
+  std::size_t at = 0;
+  while (at < data.size()) {
+    const ssize_t got = ::pread(fd, data.data() + at, data.size() - at,
+                                static_cast<off_t>(offset + at));
+    if (got < 0) return os_failure("read a file");
+    if (got == 0) break;
+    at += static_cast<std::size_t>(got);
+  }
+  data.resize(at);
+  return data;
+}
+
+// A file of its own in the undo directory, named after the one that it comes from.
+Result<Fd> open_undo(const RebuildContext& context, const std::string& path, const char* what) {
+  const std::filesystem::path directory = context.options.undo_directory;
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return failure(error.value(), "make the undo directory", directory);
+  std::string flat = path;
+  std::replace(flat.begin(), flat.end(), '/', '_');
+  for (int number = 1;; ++number) {
+    const auto name = directory / fmt::format("{}.{}.{}", number, what, flat.substr(
+                                                  flat.size() > 200 ? flat.size() - 200 : 0));
+    Fd fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (fd.valid()) return fd;
+    if (errno != EEXIST) return os_failure("make the undo file", name);
+  }
+}
+
+Result<> keep(const RebuildContext& context, int fd, const std::string& path, const char* what,
+              std::uint64_t from, std::uint64_t to) {
+  if (from >= to) return {};
+  CAIRN_ASSIGN(const Fd undo, open_undo(context, path, what));
+  while (from < to) {
+    CAIRN_ASSIGN(const auto data, read_range(fd, from, std::min(kPiece, to - from)));
+    if (data.empty()) break;
+    CAIRN_TRY(write_all(undo.get(), data));
+    from += data.size();
+  }
+  if (::fsync(undo.get()) != 0) return os_failure("write the undo file of", path);
+  return {};
+}
+
+Result<> restore_mtime(int fd, const image::FileIdentity& identity) {
+  const timespec times[2] = {{0, UTIME_OMIT},
+                             {identity.mtime().seconds(), identity.mtime().nanoseconds()}};
+  if (::futimens(fd, times) != 0) return os_failure("set the time of", identity.path());
+  return {};
+}
+
+Result<> cut_to_length(RebuildContext& context, int fd, const image::RegularFile& record) {
+  const auto& path = record.file().path();
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return os_failure("fstat", path);
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size < record.size_at_commit())
+    return refusal(fmt::format("the file {} is shorter than at the checkpoint ({} of {} bytes)", path,
+                               size, record.size_at_commit()));
+  CAIRN_ASSIGN(const auto hash, tail_hash(fd, record.size_at_commit()));
+  if (hash != record.tail_hash())
+    return refusal("since the checkpoint, something else was written to the file", path);
+  if (size == record.size_at_commit()) return {};
+  CAIRN_TRY(keep(context, fd, path, "tail", record.size_at_commit(), size));
+  if (::ftruncate(fd, static_cast<off_t>(record.size_at_commit())) != 0)
+    return os_failure("cut back the file", path);
+  return restore_mtime(fd, record.file());
+}
+
+// Compares page by page: a file that is as it was is not written, and its time stays.
+Result<bool> differs(const RebuildContext& context, int fd, const image::RegularFile& record) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return os_failure("fstat", record.file().path());
+  if (static_cast<std::uint64_t>(info.st_size) != record.size_at_commit()) return true;
+  if (info.st_mtim.tv_sec == record.file().mtime().seconds() &&
+      info.st_mtim.tv_nsec == record.file().mtime().nanoseconds() &&
+      info.st_ino == record.file().inode())
+    return false;
+  CAIRN_ASSIGN(auto reader, context.options.open_content(record.content().pages()));
+  std::mutex mutex;
+  bool different = false;
+  std::uint64_t stored = 0;
+  CAIRN_TRY(reader->for_each([&](const storage::PageSpan& span) -> Result<> {
+    const auto bytes = std::min<std::uint64_t>(span.bytes.size(),
+                                               record.size_at_commit() - span.address);
+    CAIRN_ASSIGN(const auto now, read_range(fd, span.address, bytes));
+    const std::lock_guard lock(mutex);
+    stored += bytes;
+    if (now.size() != bytes || std::memcmp(now.data(), span.bytes.data(), bytes) != 0)
+      different = true;
+    return {};
+  }));
+  // Holes are not delivered: a file with holes is written anew rather than searched for them.
+  return different || stored != record.size_at_commit();
+}
+
+Result<> bring_content_back(RebuildContext& context, int fd, const image::RegularFile& record) {
+  CAIRN_ASSIGN(const bool different, differs(context, fd, record));
+  if (!different) return {};
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return os_failure("fstat", record.file().path());
+  CAIRN_TRY(keep(context, fd, record.file().path(), "content", 0,
+                 static_cast<std::uint64_t>(info.st_size)));
+  CAIRN_TRY(fill_file(context, fd, record.content()));
+  return restore_mtime(fd, record.file());
+}
+
+// The name that the file had; what has that name now goes to the undo directory.
+Result<> undo_rename(RebuildContext& context, const std::string& now, const std::string& then) {
+  if (now == then) return {};
+  Fd other(::open(then.c_str(), O_RDONLY | O_CLOEXEC));
+  if (other.valid()) {
+    struct stat info {};
+    if (::fstat(other.get(), &info) != 0) return os_failure("fstat", then);
+    CAIRN_TRY(keep(context, other.get(), then, "replaced", 0,
+                   static_cast<std::uint64_t>(info.st_size)));
+  }
+  if (::rename(now.c_str(), then.c_str()) != 0) return os_failure("give back its name to", then);
+  return {};
+}
+
+// For files found by number alone. Where the file system keeps no time of birth, nothing is found.
+bool is_born_as(const std::string& path, const image::FileIdentity& identity) {
+  struct statx times {};
+  return identity.has_birth() && ::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME, &times) == 0 &&
+         (times.stx_mask & STATX_BTIME) && times.stx_btime.tv_sec == identity.birth().seconds() &&
+         times.stx_btime.tv_nsec == identity.birth().nanoseconds();
+}
+
+}  // namespace
+
+Result<> fill_file(const RebuildContext& context, int fd, const image::Content& content) {
+  if (::ftruncate(fd, 0) != 0 || ::ftruncate(fd, static_cast<off_t>(content.bytes())) != 0)
+    return os_failure("set the length of a file");
+  if (content.pages().empty()) return {};
+  CAIRN_ASSIGN(auto reader, context.options.open_content(content.pages()));
+  return reader->for_each([&](const storage::PageSpan& span) -> Result<> {
+    std::uint64_t at = span.address;
+    const std::uint64_t end = std::min(at + span.bytes.size(), content.bytes());
+    while (at < end) {
+      const ssize_t put = ::pwrite(fd, span.bytes.data() + (at - span.address), end - at,
+                                   static_cast<off_t>(at));
+      if (put <= 0) return os_failure("write the contents of a file");
+      at += static_cast<std::uint64_t>(put);
+    }
+    return {};
+  });
+}
+
+Result<std::string> tail_hash(int fd, std::uint64_t size) {
+  const std::uint64_t bytes = std::min(size, storage::kPageBytes);
+  CAIRN_ASSIGN(const auto data, read_range(fd, size - bytes, bytes));
+  return storage::to_hex(storage::hash_text(data));
+}
+
+Result<std::string> present_path(const image::FileIdentity& identity) {
+  const std::string& path = identity.path();
+  struct stat info {};
+  const bool there = ::stat(path.c_str(), &info) == 0;
+  if (there && info.st_ino == identity.inode()) return path;
+  const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+  if (DIR* entries = ::opendir(directory.c_str())) {
+    std::string renamed;
+    while (const dirent* entry = ::readdir(entries)) {
+      if (entry->d_ino != identity.inode()) continue;
+      const auto candidate = directory + "/" + entry->d_name;
+      if (::lstat(candidate.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+          info.st_ino == identity.inode() && is_born_as(candidate, identity))
+        renamed = candidate;
+    }
+    ::closedir(entries);
+    if (!renamed.empty()) return renamed;
+  }
+  return there ? path : std::string();
+}
+
+Result<> rewind_files(RebuildContext& context) {
+  if (!context.options.restore_files) return {};
+  for (const auto& object : context.objects) {
+    if (!object.has_regular_file() || !context.made.contains(object.id())) continue;
+    const auto& record = object.regular_file();
+    const auto found = context.file_paths.find(object.id());
+    if (record.same_file_as() != 0 || record.unlinked() || found == context.file_paths.end() ||
+        record.rule() == image::FILE_RULE_NONE)
+      continue;
+    Fd fd(::open(found->second.c_str(), O_RDWR | O_CLOEXEC));
+    if (!fd.valid()) return os_failure("open for its rewinding the file", found->second);
+    if (record.rule() == image::FILE_RULE_LENGTH)
+      CAIRN_TRY(cut_to_length(context, fd.get(), record));
+    else if (record.rule() == image::FILE_RULE_CONTENT)
+      CAIRN_TRY(bring_content_back(context, fd.get(), record));
+    CAIRN_TRY(undo_rename(context, found->second, record.file().path()));
+  }
+  return {};
+}
+
+}  // namespace cairn::resources

@@ -1,0 +1,169 @@
+#include "resources/inherited.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "resources/unix_socket.h"
+
+namespace cairn::resources {
+namespace {
+
+// The standard stream that this is, or that is another end of the same object (2>&1); -1: none.
+int standard_stream(const CaptureContext& context, const OpenFile& file) {
+  int lowest = -1;
+  for (const auto& other : context.files) {
+    if (other.info.st_dev != file.info.st_dev || other.info.st_ino != file.info.st_ino ||
+        other.access() != file.access())
+      continue;
+    for (const auto& number : other.numbers)
+      if (number.fd <= 2 && (lowest < 0 || number.fd < lowest)) lowest = number.fd;
+  }
+  return lowest;
+}
+
+bool is_pipe(const OpenFile& file) {
+  return S_ISFIFO(file.info.st_mode) && !(file.flags & O_PATH);
+}
+
+// Only one end is ours and the other one is open, so it is somebody else's.
+bool pipe_leads_outside(const CaptureContext& context, const OpenFile& file) {
+  for (const auto& other : context.files)
+    if (other.info.st_dev == file.info.st_dev && other.info.st_ino == file.info.st_ino &&
+        ((file.readable() && other.writable()) || (file.writable() && other.readable())))
+      return false;
+  pollfd end{file.copy.get(), static_cast<short>(file.readable() ? POLLIN : POLLOUT), 0};
+  ::poll(&end, 1, 0);
+  return (end.revents & (file.readable() ? POLLHUP : POLLERR)) == 0;
+}
+
+// A terminal whose master is in the job is a pty of the job's.
+bool master_is_ours(const CaptureContext& context, const OpenFile& file) {
+  for (const auto& other : context.files) {
+    int index = -1;
+    if (other.info.st_rdev == makedev(5, 2) &&
+        ::ioctl(other.copy.get(), TIOCGPTN, &index) == 0 &&
+        static_cast<int>(minor(file.info.st_rdev)) == index)
+      return true;
+  }
+  return false;
+}
+
+Result<> capture_terminal(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
+  auto& terminal = *object.mutable_terminal();
+  termios modes{};
+  if (::tcgetattr(file.copy.get(), &modes) != 0) return os_failure("read the modes of", file.link);
+  terminal.set_termios(std::string(reinterpret_cast<const char*>(&modes), sizeof modes));
+  winsize size{};
+  if (::ioctl(file.copy.get(), TIOCGWINSZ, &size) == 0)
+    terminal.set_window_size(std::string(reinterpret_cast<const char*>(&size), sizeof size));
+  terminal.set_path(file.link);
+  terminal.set_standard_stream(standard_stream(context, file) + 1);
+  return {};
+}
+
+}  // namespace
+
+Result<bool> capture_inherited(CaptureContext& context, OpenFile& file,
+                               image::KernelObject& object) {
+  if (S_ISCHR(file.info.st_mode) && !(file.flags & O_PATH) && ::isatty(file.copy.get())) {
+    if (file.info.st_rdev == makedev(5, 2) || master_is_ours(context, file)) return false;
+    CAIRN_TRY(capture_terminal(context, file, object));
+    return true;
+  }
+  std::string what;
+  if (is_pipe(file)) {
+    if (!pipe_leads_outside(context, file)) return false;
+    what = "pipe";
+  } else if (S_ISSOCK(file.info.st_mode)) {
+    CAIRN_ASSIGN(const bool outside, socket_leads_outside(context, file));
+    if (!outside) return false;
+    what = "socket";
+  } else {
+    return false;
+  }
+  const int stream = standard_stream(context, file);
+  if (stream < 0)
+    return cannot_save(file, fmt::format("{} {}, whose other end is outside of the job,", what,
+                                         file.link));
+  auto& inherited = *object.mutable_inherited();
+  inherited.set_original_number(stream);
+  inherited.set_description(what);
+  inherited.set_read(file.readable());
+  inherited.set_write(file.writable());
+  inherited.set_file_type(file.info.st_mode & S_IFMT);
+  return true;
+}
+
+namespace {
+
+bool never_matches(const OpenFile&) { return false; }  // found by capture_inherited
+
+Result<> not_captured_here(CaptureContext&, OpenFile& file, image::KernelObject&) {
+  return cannot_save(file, file.link);
+}
+
+Result<Fd> duplicate(int fd, const std::string& what) {
+  Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy.valid()) return os_failure("use the restart command's own stream for", what);
+  return copy;
+}
+
+Result<Fd> create_inherited(RebuildContext& context, const image::KernelObject& object) {
+  const int stream = object.inherited().original_number();
+  if (stream < 0 || stream > 2) return refusal("an inherited descriptor is no standard stream");
+  return duplicate(context.options.stdio[static_cast<std::size_t>(stream)],
+                   fmt::format("descriptor {}", stream));
+}
+
+Result<Fd> create_terminal(RebuildContext& context, const image::KernelObject& object) {
+  const int stream = static_cast<int>(object.terminal().standard_stream()) - 1;
+  if (stream >= 0 && stream <= 2)
+    return duplicate(context.options.stdio[static_cast<std::size_t>(stream)],
+                     fmt::format("descriptor {}", stream));
+  for (const int fd : context.options.stdio) {
+    if (fd < 0 || !::isatty(fd)) continue;
+    std::string path(PATH_MAX, '\0');
+    const ssize_t length =
+        ::readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), path.data(), path.size());
+    if (length <= 0) continue;
+    path.resize(static_cast<std::size_t>(length));
+    Fd opened(::open(path.c_str(), static_cast<int>(object.status_flags() & 3) | O_NOCTTY | O_CLOEXEC));
+    if (!opened.valid()) return os_failure("open the terminal", path);
+    return opened;
+  }
+  return refusal(fmt::format("descriptor {} was the terminal {}, and this restart has no terminal",
+                             context.number_of(object.id()), object.terminal().path()));
+}
+
+}  // namespace
+
+// Modes such as vim's belong to the program; the size is the new terminal's own.
+Result<> restore_terminal_modes(RebuildContext& context) {
+  for (const auto& object : context.objects) {
+    const auto made = context.made.find(object.id());
+    if (!object.has_terminal() || made == context.made.end() || !::isatty(made->second.get()))
+      continue;
+    termios modes{};
+    if (object.terminal().termios().size() != sizeof modes) continue;
+    std::memcpy(&modes, object.terminal().termios().data(), sizeof modes);
+    if (::tcsetattr(made->second.get(), TCSANOW, &modes) != 0)
+      return os_failure("set the terminal's modes");
+  }
+  return {};
+}
+
+const Kind kInheritedKind{"inherited stream", image::KernelObject::kInherited, Maker::kAgent,
+                          never_matches, not_captured_here, create_inherited, nullptr};
+const Kind kTerminalKind{"terminal", image::KernelObject::kTerminal, Maker::kAgent,
+                         never_matches, not_captured_here, create_terminal, nullptr};
+
+}  // namespace cairn::resources

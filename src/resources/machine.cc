@@ -1,0 +1,168 @@
+#include "resources/machine.h"
+
+#include <cpuid.h>
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "resources/file_rewind.h"
+#include "resources/memory_maps.h"
+#include "resources/rebuild.h"
+
+namespace cairn::resources {
+namespace {
+
+struct LeafName {
+  std::uint32_t leaf;
+  std::uint32_t subleaf;
+};
+// Where features are told that programs choose their code by.
+constexpr std::array kLeaves{LeafName{1, 0},  LeafName{7, 0},          LeafName{7, 1},
+                             LeafName{7, 2},  LeafName{0xd, 0},        LeafName{0xd, 1},
+                             LeafName{0x14, 0}, LeafName{0x19, 0},     LeafName{0x24, 0},
+                             LeafName{0x80000001, 0}, LeafName{0x80000008, 0}};
+
+// Bits that say nothing about instructions: numbers of CPUs, states of the system, what is only for
+// the kernel. A bit here may be missing on the machine of the restart.
+struct FeatureBit {
+  std::uint32_t leaf;
+  std::uint32_t subleaf;
+  char output;  // 'b', 'c', 'd' or 'a'
+  int bit;
+  const char* name;
+};
+constexpr std::array kFeatures{
+    FeatureBit{1, 0, 'c', 0, "sse3"},        FeatureBit{1, 0, 'c', 1, "pclmulqdq"},
+    FeatureBit{1, 0, 'c', 9, "ssse3"},       FeatureBit{1, 0, 'c', 12, "fma"},
+    FeatureBit{1, 0, 'c', 13, "cmpxchg16b"}, FeatureBit{1, 0, 'c', 19, "sse4.1"},
+    FeatureBit{1, 0, 'c', 20, "sse4.2"},     FeatureBit{1, 0, 'c', 22, "movbe"},
+    FeatureBit{1, 0, 'c', 23, "popcnt"},     FeatureBit{1, 0, 'c', 25, "aes"},
+    FeatureBit{1, 0, 'c', 26, "xsave"},      FeatureBit{1, 0, 'c', 28, "avx"},
+    FeatureBit{1, 0, 'c', 29, "f16c"},       FeatureBit{1, 0, 'c', 30, "rdrand"},
+    FeatureBit{7, 0, 'b', 0, "fsgsbase"},    FeatureBit{7, 0, 'b', 3, "bmi1"},
+    FeatureBit{7, 0, 'b', 4, "hle"},         FeatureBit{7, 0, 'b', 5, "avx2"},
+    FeatureBit{7, 0, 'b', 8, "bmi2"},        FeatureBit{7, 0, 'b', 9, "erms"},
+    FeatureBit{7, 0, 'b', 11, "rtm"},        FeatureBit{7, 0, 'b', 16, "avx512f"},
+    FeatureBit{7, 0, 'b', 17, "avx512dq"},   FeatureBit{7, 0, 'b', 18, "rdseed"},
+    FeatureBit{7, 0, 'b', 19, "adx"},        FeatureBit{7, 0, 'b', 21, "avx512ifma"},
+    FeatureBit{7, 0, 'b', 23, "clflushopt"}, FeatureBit{7, 0, 'b', 24, "clwb"},
+    FeatureBit{7, 0, 'b', 28, "avx512cd"},   FeatureBit{7, 0, 'b', 29, "sha"},
+    FeatureBit{7, 0, 'b', 30, "avx512bw"},   FeatureBit{7, 0, 'b', 31, "avx512vl"},
+    FeatureBit{7, 0, 'c', 1, "avx512vbmi"},  FeatureBit{7, 0, 'c', 5, "waitpkg"},
+    FeatureBit{7, 0, 'c', 6, "avx512vbmi2"}, FeatureBit{7, 0, 'c', 8, "gfni"},
+    FeatureBit{7, 0, 'c', 9, "vaes"},        FeatureBit{7, 0, 'c', 10, "vpclmulqdq"},
+    FeatureBit{7, 0, 'c', 11, "avx512vnni"}, FeatureBit{7, 0, 'c', 12, "avx512bitalg"},
+    FeatureBit{7, 0, 'c', 14, "avx512vpopcntdq"}, FeatureBit{7, 0, 'c', 22, "rdpid"},
+    FeatureBit{7, 0, 'c', 27, "movdiri"},    FeatureBit{7, 0, 'c', 28, "movdir64b"},
+    FeatureBit{7, 0, 'd', 8, "avx512vp2intersect"}, FeatureBit{7, 0, 'd', 14, "serialize"},
+    FeatureBit{7, 0, 'd', 22, "amx-bf16"},   FeatureBit{7, 0, 'd', 23, "avx512fp16"},
+    FeatureBit{7, 0, 'd', 24, "amx-tile"},   FeatureBit{7, 0, 'd', 25, "amx-int8"},
+    FeatureBit{7, 1, 'a', 4, "avx-vnni"},    FeatureBit{7, 1, 'a', 5, "avx512bf16"},
+    FeatureBit{7, 1, 'a', 23, "avx-ifma"},
+    FeatureBit{0x80000001, 0, 'c', 0, "lahf"}, FeatureBit{0x80000001, 0, 'c', 5, "lzcnt"},
+    FeatureBit{0x80000001, 0, 'c', 6, "sse4a"}, FeatureBit{0x80000001, 0, 'c', 8, "prefetchw"},
+    FeatureBit{0x80000001, 0, 'c', 11, "xop"}, FeatureBit{0x80000001, 0, 'c', 16, "fma4"},
+    FeatureBit{0x80000001, 0, 'c', 21, "tbm"}, FeatureBit{0x80000001, 0, 'd', 27, "rdtscp"},
+};
+
+std::uint64_t read_xcr0() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1U << 27))) return 0;  // OSXSAVE
+  std::uint32_t low = 0, high = 0;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (std::uint64_t{high} << 32) | low;
+}
+
+std::string cpu_model() {
+  std::array<unsigned, 12> words{};
+  for (unsigned i = 0; i < 3; ++i)
+    if (!__get_cpuid(0x80000002 + i, &words[i * 4], &words[i * 4 + 1], &words[i * 4 + 2],
+                     &words[i * 4 + 3]))
+      return {};
+  std::string name(reinterpret_cast<const char*>(words.data()), sizeof words);
+  return name.c_str();
+}
+
+std::uint32_t output_of(const image::CpuidLeaf& leaf, char output) {
+  return output == 'a' ? leaf.eax() : output == 'b' ? leaf.ebx() : output == 'c' ? leaf.ecx()
+                                                                                 : leaf.edx();
+}
+
+bool has_feature(const image::Machine& machine, const FeatureBit& feature) {
+  for (const auto& leaf : machine.cpuid())
+    if (leaf.leaf() == feature.leaf && leaf.subleaf() == feature.subleaf)
+      return (output_of(leaf, feature.output) >> feature.bit) & 1;
+  return false;
+}
+
+}  // namespace
+
+void describe_machine(image::Machine& machine) {
+  for (const auto& [number, subleaf] : kLeaves) {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (!__get_cpuid_count(number, subleaf, &a, &b, &c, &d)) continue;
+    auto& leaf = *machine.add_cpuid();
+    leaf.set_leaf(number);
+    leaf.set_subleaf(subleaf);
+    leaf.set_eax(a);
+    leaf.set_ebx(b);
+    leaf.set_ecx(c);
+    leaf.set_edx(d);
+    if (number == 0xd && subleaf == 0) machine.set_xsave_bytes(b);
+  }
+  machine.set_xcr0(read_xcr0());
+  machine.set_cpu_model(cpu_model());
+  machine.set_task_size(0x7ffffffff000);
+  utsname names{};
+  if (::uname(&names) == 0) {
+    machine.set_kernel_release(names.release);
+    machine.set_node_name(names.nodename);
+  }
+}
+
+std::vector<std::string> what_machine_lacks(const image::Machine& saved) {
+  std::vector<std::string> problems;
+  image::Machine here;
+  describe_machine(here);
+  std::string missing;
+  for (const auto& feature : kFeatures)
+    if (has_feature(saved, feature) && !has_feature(here, feature))
+      missing += fmt::format(" {}", feature.name);
+  if (!missing.empty())
+    problems.push_back(fmt::format("the CPU lacks what the program may use:{}", missing));
+  if ((saved.xcr0() & ~here.xcr0()) != 0)
+    problems.push_back(fmt::format("the CPU or kernel lacks register state of the program "
+                                   "(xcr0 {:#x}, here {:#x})", saved.xcr0(), here.xcr0()));
+  if (saved.task_size() > here.task_size())
+    problems.push_back("the user's address space is smaller here");
+  return problems;
+}
+
+std::vector<std::string> check_machine(const image::ProcessImage& image,
+                                       const std::vector<image::KernelObject>& objects) {
+  auto problems = what_machine_lacks(image.machine());
+  for (auto& problem : missing_files(image)) problems.push_back(std::move(problem));
+  for (const auto& object : objects) {
+    if (!object.has_regular_file()) continue;
+    const auto& record = object.regular_file();
+    if (record.same_file_as() != 0 || record.unlinked() ||
+        record.rule() == image::FILE_RULE_CONTENT)
+      continue;
+    const auto path = present_path(record.file());
+    if (!path || path->empty())
+      problems.push_back("the open file " + record.file().path() + " is missing");
+  }
+  if (::access(image.program().working_directory().c_str(), X_OK) != 0)
+    problems.push_back("the working directory " + image.program().working_directory() +
+                       " is missing");
+  if (image.credentials().euid() != ::geteuid() || image.credentials().egid() != ::getegid())
+    problems.push_back(fmt::format("the program ran as user {}, group {}; this is user {}, group {}",
+                                   image.credentials().euid(), image.credentials().egid(),
+                                   ::geteuid(), ::getegid()));
+  return problems;
+}
+
+}  // namespace cairn::resources

@@ -1,0 +1,317 @@
+#include "resources/memory_maps.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "abi/arena.h"
+#include "base/files.h"
+#include "resources/file_identity.h"
+#include "resources/memfd.h"
+#include "resources/page_scan.h"
+#include "resources/regular_file.h"
+#include "resources/smaps.h"
+
+namespace cairn::resources {
+namespace {
+
+constexpr std::uint64_t kPage = storage::kPageBytes;
+
+std::uint64_t page_up(std::uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+Failure refuse(const Vma& vma, std::string_view what) {
+  return refusal(fmt::format("memory at {:#x}-{:#x}: {} cannot be saved", vma.start, vma.end, what));
+}
+
+bool is_kernels_own(const Vma& vma) {
+  constexpr std::array kNames{"[vsyscall]", "[vdso]", "[vvar]", "[vvar_vclock]", "[uprobes]"};
+  return std::find(kNames.begin(), kNames.end(), vma.path) != kNames.end();
+}
+
+Result<> refuse_special(const Vma& vma) {
+  if (vma.has("ht")) return refuse(vma, "memory of huge pages " + vma.path);
+  if (vma.has("um") || vma.has("uw") || vma.has("ui"))
+    return refuse(vma, "memory watched by userfaultfd");
+  if (vma.has("sl")) return refuse(vma, "sealed memory (mseal)");
+  if (vma.has("ss")) return refuse(vma, "a shadow stack");
+  if (vma.protection_key != 0) return refuse(vma, "memory with a protection key");
+  if (vma.path.starts_with("/[aio]")) return refuse(vma, "an asynchronous I/O context (io_setup)");
+  if (vma.path.starts_with("/SYSV")) return refuse(vma, "System V shared memory " + vma.path);
+  if (vma.path.starts_with("anon_inode:") || vma.path.starts_with("socket:"))
+    return refuse(vma, "a mapping of " + vma.path);
+  if (vma.path.starts_with("/dev/") && !vma.path.starts_with("/dev/zero") &&
+      !vma.path.starts_with("/dev/shm/") && !vma.path.starts_with("/dev/hugepages/"))
+    return refuse(vma, "device " + vma.path);
+  if (vma.has("pf") || vma.has("io")) return refuse(vma, "device memory " + vma.path);
+  return {};
+}
+
+std::vector<int> advice_of(const Vma& vma) {
+  struct Advice {
+    const char* flag;
+    int advice;
+  };
+  constexpr std::array kAdvice{
+      Advice{"rr", MADV_RANDOM},   Advice{"sr", MADV_SEQUENTIAL}, Advice{"dc", MADV_DONTFORK},
+      Advice{"dd", MADV_DONTDUMP}, Advice{"wf", MADV_WIPEONFORK}, Advice{"hg", MADV_HUGEPAGE},
+      Advice{"nh", MADV_NOHUGEPAGE}, Advice{"mg", MADV_MERGEABLE}};
+  std::vector<int> advice;
+  for (const auto& entry : kAdvice)
+    if (vma.has(entry.flag)) advice.push_back(entry.advice);
+  return advice;
+}
+
+class MemoryCapture {
+ public:
+  MemoryCapture(CaptureContext& context, PageScan scan)
+      : context_(context), scan_(std::move(scan)) {}
+
+  Result<> region(const Vma& vma) {
+    CAIRN_TRY(refuse_special(vma));
+    image::MemoryRegion region;
+    region.set_start(vma.start);
+    region.set_length(vma.bytes());
+    region.set_protection(static_cast<std::uint32_t>(vma.protection));
+    region.set_flags(static_cast<std::uint32_t>((vma.shared ? MAP_SHARED : MAP_PRIVATE) |
+                                                (vma.has("nr") ? MAP_NORESERVE : 0)));
+    region.set_no_reserve(vma.has("nr"));
+    region.set_locked(vma.has("lo"));
+    region.set_lock_on_fault(vma.has("lf"));
+    for (const int advice : advice_of(vma)) region.add_advice(advice);
+    CAIRN_TRY(vma.shared ? shared(vma, region) : private_memory(vma, region));
+    *context_.result.process.add_regions() = std::move(region);
+    return {};
+  }
+
+  // The views of shared memory overlap as they please; a plan's runs must not.
+  Result<> finish() {
+    for (auto& plan : context_.result.contents)
+      if (!plan.views.empty()) {
+        std::sort(plan.runs.begin(), plan.runs.end(),
+                  [](const auto& a, const auto& b) { return a.address < b.address; });
+        std::vector<storage::PageRun> joined;
+        std::uint64_t end = 0;
+        for (const auto& run : plan.runs) {
+          const std::uint64_t run_end = run.address + run.pages * kPage;
+          if (run_end > end) add_run(joined, std::max(run.address, end), run_end);
+          end = std::max(end, run_end);
+        }
+        plan.runs = std::move(joined);
+      }
+    private_.object_id = 0;
+    context_.result.contents.insert(context_.result.contents.begin(), std::move(private_));
+    return {};
+  }
+
+ private:
+  Result<> private_memory(const Vma& vma, image::MemoryRegion& region) {
+    if (vma.inode == 0 || vma.path == "/dev/zero") return anonymous(vma, region);
+    if (vma.path.starts_with("/memfd:")) {
+      region.set_kind(image::MemoryRegion::MEMFD);
+      region.set_file_offset(vma.offset);
+      if (context_.shared.contains({vma.device, vma.inode})) {
+        region.set_object_id(context_.shared.at({vma.device, vma.inode}));
+        return scan_.own_pages(vma.start, vma.end, private_.runs);
+      }
+      return lost_file(vma, region);
+    }
+    return private_file(vma, region);
+  }
+
+  Result<> anonymous(const Vma& vma, image::MemoryRegion& region) {
+    const bool grows = vma.has("gd");
+    region.set_kind(grows ? image::MemoryRegion::GROWSDOWN : image::MemoryRegion::PRIVATE_ANONYMOUS);
+    region.set_flags(region.flags() | MAP_ANONYMOUS | (grows ? MAP_GROWSDOWN : 0));
+    if (vma.path.starts_with("[anon:")) region.set_name(vma.path.substr(6, vma.path.size() - 7));
+    return scan_.own_pages(vma.start, vma.end, private_.runs);
+  }
+
+  Result<> private_file(const Vma& vma, image::MemoryRegion& region) {
+    auto file = files_.find(vma.path);
+    if (file == files_.end()) {
+      CAIRN_ASSIGN(auto known, look_at_file(vma.path, vma.inode));
+      file = files_.emplace(vma.path, std::move(known)).first;
+    }
+    if (!file->second.present) return lost_file(vma, region);
+    region.set_kind(image::MemoryRegion::PRIVATE_FILE);
+    region.set_file_offset(vma.offset);
+    *region.mutable_file() = file->second.identity;
+    const bool by_content =
+        file->second.is_elf || context_.options.files == FilePolicy::kSave;
+    region.set_clean_pages_from_file(!by_content);
+    if (!by_content) return scan_.own_pages(vma.start, vma.end, private_.runs);
+    const std::uint64_t size = page_up(file->second.identity.size());
+    const std::uint64_t in_file = size > vma.offset ? std::min(size - vma.offset, vma.bytes()) : 0;
+    add_run(private_.runs, vma.start, vma.start + in_file);
+    return scan_.own_pages(vma.start + in_file, vma.end, private_.runs);
+  }
+
+  // The file cannot be opened any more: what can be read is saved, and will be anonymous memory. It
+  // can be read up to the file's end, wherever that is.
+  Result<> lost_file(const Vma& vma, image::MemoryRegion& region) {
+    region.set_kind(image::MemoryRegion::PRIVATE_ANONYMOUS);
+    region.set_flags(region.flags() | MAP_ANONYMOUS);
+    region.clear_file_offset();
+    std::uint64_t readable = 0;
+    std::uint64_t pages = vma.bytes() / kPage;
+    while (readable < pages) {
+      const std::uint64_t middle = (readable + pages) / 2;
+      std::byte probe{};
+      if (context_.process.read(vma.start + middle * kPage, std::span(&probe, 1)))
+        readable = middle + 1;
+      else
+        pages = middle;
+    }
+    add_run(private_.runs, vma.start, vma.start + readable * kPage);
+    return scan_.own_pages(vma.start + readable * kPage, vma.end, private_.runs);
+  }
+
+  Result<> shared(const Vma& vma, image::MemoryRegion& region) {
+    region.set_file_offset(vma.offset);
+    const ContentPlan::View view{vma.offset, vma.bytes(), vma.start};
+    if (vma.path.starts_with("/memfd:")) {
+      region.set_kind(image::MemoryRegion::MEMFD);
+      CAIRN_ASSIGN(const auto id, capture_mapped_memfd(context_, vma.path, vma.device, vma.inode,
+                                                       view));
+      region.set_object_id(id);
+      return shared_pages(vma, id);
+    }
+    if (vma.path == "/dev/zero (deleted)" || vma.path.starts_with("[anon_shmem:")) {
+      region.set_kind(image::MemoryRegion::SHARED_ANONYMOUS);
+      region.set_flags(region.flags() | MAP_ANONYMOUS);
+      if (vma.path.starts_with("[anon_shmem:"))
+        region.set_name(vma.path.substr(12, vma.path.size() - 13));
+      region.set_object_id(shared_anonymous(vma, view));
+      return shared_pages(vma, region.object_id());
+    }
+    region.set_kind(image::MemoryRegion::SHARED_FILE);
+    region.set_max_protection(static_cast<std::uint32_t>(PROT_READ | PROT_EXEC |
+                                                         (vma.has("mw") ? PROT_WRITE : 0)));
+    CAIRN_ASSIGN(const auto id,
+                 capture_mapped_file(context_, vma.path, vma.inode, vma.has("mw")));
+    region.set_object_id(id);
+    return {};
+  }
+
+  std::uint64_t shared_anonymous(const Vma& vma, const ContentPlan::View& view) {
+    const auto key = std::pair(vma.device, vma.inode);
+    auto found = context_.shared.find(key);
+    if (found == context_.shared.end()) {
+      image::KernelObject object;
+      object.set_id(context_.new_id());
+      object.set_memory_of(1);
+      object.mutable_shared_memory();
+      found = context_.shared.emplace(key, object.id()).first;
+      ContentPlan plan;
+      plan.object_id = object.id();
+      context_.result.contents.push_back(std::move(plan));
+      context_.result.objects.push_back(std::move(object));
+    }
+    for (auto& plan : context_.result.contents)
+      if (plan.object_id == found->second) {
+        plan.views.push_back(view);
+        plan.bytes = std::max(plan.bytes, view.offset + view.bytes);
+      }
+    for (auto& object : context_.result.objects)
+      if (object.id() == found->second)
+        object.mutable_shared_memory()->set_bytes(
+            std::max(object.shared_memory().bytes(), view.offset + view.bytes));
+    return found->second;
+  }
+
+  // Pages of shared memory may be there without this process having touched them, so pagemap does not
+  // tell; mincore does, but for what is in swap.
+  Result<> shared_pages(const Vma& vma, std::uint64_t object_id) {
+    for (auto& plan : context_.result.contents) {
+      if (plan.object_id != object_id || plan.views.empty()) continue;
+      if (vma.swap_bytes != 0) {
+        add_run(plan.runs, vma.offset, vma.offset + vma.bytes());
+        return {};
+      }
+      constexpr std::uint64_t kAtOnce = 1U << 16;
+      CAIRN_ASSIGN(const auto place, context_.process.scratch(kAtOnce));
+      std::vector<std::byte> resident(kAtOnce);
+      for (std::uint64_t at = vma.start; at < vma.end; at += kAtOnce * kPage) {
+        const std::uint64_t pages = std::min((vma.end - at) / kPage, kAtOnce);
+        CAIRN_TRY(context_.process.syscall(SYS_mincore, at, pages * kPage, place.address()));
+        CAIRN_TRY(context_.process.read(place.address(), std::span(resident).first(pages)));
+        for (std::uint64_t i = 0; i < pages; ++i)
+          if ((resident[i] & std::byte(1)) != std::byte(0)) {
+            const std::uint64_t offset = vma.offset + (at - vma.start) + i * kPage;
+            add_run(plan.runs, offset, offset + kPage);
+          }
+      }
+    }
+    return {};
+  }
+
+  CaptureContext& context_;
+  PageScan scan_;
+  ContentPlan private_;
+  std::map<std::string, KnownFile> files_;
+};
+
+}  // namespace
+
+Result<> capture_memory(CaptureContext& context) {
+  CAIRN_ASSIGN(const auto text, read_text_file(context.process.proc_path("smaps")));
+  CAIRN_ASSIGN(const auto vmas, parse_smaps(text));
+  CAIRN_ASSIGN(auto scan, PageScan::open(context.process));
+  MemoryCapture capture(context, std::move(scan));
+  for (const auto& vma : vmas)
+    if (!abi::in_arena(vma.start) && !is_kernels_own(vma)) CAIRN_TRY(capture.region(vma));
+  return capture.finish();
+}
+
+Result<> read_content(RemoteProcess& process, const ContentPlan& content, std::uint64_t position,
+                      std::span<std::byte> into) {
+  if (content.object_id == 0) return process.read(position, into);
+  if (content.file.valid()) {
+    std::size_t done = 0;
+    while (done < into.size()) {
+      const ssize_t got = ::pread(content.file.get(), into.data() + done, into.size() - done,
+                                  static_cast<off_t>(position + done));
+      if (got < 0) return os_failure("read the contents of a file");
+      if (got == 0) break;
+      done += static_cast<std::size_t>(got);
+    }
+    std::memset(into.data() + done, 0, into.size() - done);
+    return {};
+  }
+  while (!into.empty()) {
+    const auto view = std::find_if(content.views.begin(), content.views.end(), [&](const auto& v) {
+      return position >= v.offset && position - v.offset < v.bytes;
+    });
+    if (view == content.views.end()) return refusal("read shared memory where it is not mapped");
+    const std::uint64_t inside = position - view->offset;
+    const std::size_t bytes = std::min<std::uint64_t>(into.size(), view->bytes - inside);
+    CAIRN_TRY(process.read(view->address + inside, into.first(bytes)));
+    into = into.subspan(bytes);
+    position += bytes;
+  }
+  return {};
+}
+
+void set_content(ProcessCapture& capture, const ContentPlan& content,
+                 const storage::PageDataRef& ref) {
+  if (content.object_id == 0) {
+    capture.process.set_page_data(ref.encode());
+    return;
+  }
+  for (auto& object : capture.objects) {
+    if (object.id() != content.object_id) continue;
+    auto* record = object.has_regular_file() ? object.mutable_regular_file()->mutable_content()
+                   : object.has_memfd()      ? object.mutable_memfd()->mutable_content()
+                                        : object.mutable_shared_memory()->mutable_content();
+    record->set_pages(ref.encode());
+    record->set_bytes(content.bytes);
+  }
+}
+
+}  // namespace cairn::resources

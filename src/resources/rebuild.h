@@ -1,0 +1,66 @@
+#pragma once
+// Builds a saved process inside a fresh one that has said Hello for a restore.
+//
+//   check_machine -> create_objects -> address_space -> memory -> threads -> connect_objects -> state
+//                 -> rewind_files -> start_clocks -> (RemoteProcess::go by the caller)
+//
+// Each phase is called once, in this order. A failure leaves a half-built process, which the caller
+// ends. Nothing outside of it is changed before rewind_files, but that files which are missing here
+// and whose contents are in the image are made anew.
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "image/schema/object.pb.h"
+#include "image/schema/process.pb.h"
+#include "resources/remote_process.h"
+#include "storage/memory_reader.h"
+
+namespace cairn::resources {
+
+// Opens the pages of an encoded storage::PageDataRef.
+using OpenContent =
+    std::function<Result<std::unique_ptr<storage::MemoryReader>>(const std::string& ref)>;
+
+struct RebuildOptions {
+  OpenContent open_content;
+  std::array<int, 3> stdio{0, 1, 2};  // of the restart command, as descriptors of ours
+  std::string undo_directory;         // where rewind_files puts what it cuts off; made if needed
+  bool restore_files = true;          // false for --files=none
+};
+
+struct RebuildContext;
+
+class ProcessRebuild {
+ public:
+  // `objects` are all kernel objects of the generation; both outlive this.
+  ProcessRebuild(RemoteProcess& process, const image::ProcessImage& image,
+                 const std::vector<image::KernelObject>& objects, RebuildOptions options);
+  ~ProcessRebuild();
+  ProcessRebuild(const ProcessRebuild&) = delete;
+  ProcessRebuild& operator=(const ProcessRebuild&) = delete;
+
+  Result<> create_objects();   // every descriptor number holds its open file
+  Result<> address_space();    // all regions are mapped, writable where pages will come
+  Result<> memory();           // all pages are written, final protections set
+  Result<> threads();          // all threads exist and hold their registers and attributes
+  Result<> connect_objects();  // what refers to numbers, tids or other objects: epoll, locks, owners
+  Result<> state();            // clocks, handlers, prctl, limits, cwd, umask, pending signals
+  Result<> rewind_files();     // files are what they were at the commit
+  Result<> start_clocks();     // timers run: nothing slow may follow
+
+ private:
+  std::unique_ptr<RebuildContext> context_;
+};
+
+// What this machine lacks, one line each: CPU and kernel features, files, identity. Empty: go ahead.
+// Starts and changes nothing.
+std::vector<std::string> check_machine(const image::ProcessImage& image,
+                                       const std::vector<image::KernelObject>& objects);
+
+}  // namespace cairn::resources

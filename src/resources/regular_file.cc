@@ -1,0 +1,254 @@
+#include "resources/regular_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "resources/file_rewind.h"
+
+namespace cairn::resources {
+namespace {
+
+constexpr std::uint64_t kMqueueMagic = 0x19800202;
+constexpr std::uint32_t kOnlyForOpening = O_CREAT | O_EXCL | O_TRUNC | O_TMPFILE;
+constexpr std::uint64_t kRunPages = 1U << 20;  // longest run; PageRun::pages has 32 bits
+
+bool matches(const OpenFile& file) {
+  return S_ISREG(file.info.st_mode) && !file.link.starts_with("/memfd:");
+}
+
+// Something to read from, where the process' own descriptor may be for writing only.
+Result<Fd> readable_copy(const OpenFile& file) {
+  Fd fd(::open(fmt::format("/proc/self/fd/{}", file.copy.get()).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return os_failure("read " + file.name(), file.link);
+  return fd;
+}
+
+Result<> plan_content(CaptureContext& context, const OpenFile& file, std::uint64_t object_id) {
+  ContentPlan plan;
+  plan.object_id = object_id;
+  plan.bytes = static_cast<std::uint64_t>(file.info.st_size);
+  if (plan.bytes > context.options.file_content_limit)
+    return cannot_save(file, fmt::format("{}, written to and larger than the limit of {} bytes,",
+                                         file.link, context.options.file_content_limit));
+  CAIRN_ASSIGN(plan.file, readable_copy(file));
+  CAIRN_ASSIGN(plan.runs, pages_of_file(plan.file.get(), plan.bytes));
+  context.result.contents.push_back(std::move(plan));
+  return {};
+}
+
+// Whether the name still leads to the file. A file that lost this name but has others is refused:
+// nobody tells where it is.
+Result<bool> has_name(const OpenFile& file) {
+  if (file.info.st_nlink == 0) return false;
+  struct stat named {};
+  if (::stat(file.link.c_str(), &named) == 0 && named.st_ino == file.info.st_ino &&
+      named.st_dev == file.info.st_dev)
+    return true;
+  return cannot_save(file, "the file " + file.link + ", which has lost this name but not all names,");
+}
+
+image::FileRule rule_for(const CaptureContext& context, const OpenFile& file) {
+  if (context.options.files == FilePolicy::kNone) return image::FILE_RULE_NONE;
+  if (!file.writable())
+    return context.options.files == FilePolicy::kSave ? image::FILE_RULE_CONTENT
+                                                      : image::FILE_RULE_NONE;
+  return file.flags & O_APPEND ? image::FILE_RULE_LENGTH : image::FILE_RULE_CONTENT;
+}
+
+int strength(image::FileRule rule) {
+  return rule == image::FILE_RULE_CONTENT ? 2 : rule == image::FILE_RULE_LENGTH ? 1 : 0;
+}
+
+// The strongest rule that any open file of the inode asks for is that of the first of them.
+image::FileRule rule_of_inode(const CaptureContext& context, const OpenFile& file) {
+  auto rule = rule_for(context, file);
+  for (const auto& other : context.files)
+    if (other.info.st_ino == file.info.st_ino && other.info.st_dev == file.info.st_dev &&
+        strength(rule_for(context, other)) > strength(rule))
+      rule = rule_for(context, other);
+  return rule;
+}
+
+Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
+  struct statfs system {};
+  if (::fstatfs(file.copy.get(), &system) == 0 &&
+      static_cast<std::uint64_t>(system.f_type) == kMqueueMagic)
+    return cannot_save(file, "the message queue " + file.link);
+  auto& record = *object.mutable_regular_file();
+  const off_t offset = ::lseek(file.copy.get(), 0, SEEK_CUR);
+  if (offset < 0) return cannot_save(file, "the file " + file.link + ", which has no offset,");
+  record.set_offset(offset);
+  record.set_open_flags(file.flags & ~kOnlyForOpening);
+  const auto key = std::pair(file.info.st_dev, file.info.st_ino);
+  const auto [first, is_first] = context.shared.emplace(key, file.object_id);
+  if (!is_first) {
+    record.set_same_file_as(first->second);
+    return {};
+  }
+  identify(file.info, file.link, *record.mutable_file());
+  record.set_link_count(static_cast<std::uint32_t>(file.info.st_nlink));
+  record.set_size_at_commit(static_cast<std::uint64_t>(file.info.st_size));
+  CAIRN_ASSIGN(const bool named, has_name(file));
+  record.set_unlinked(!named);
+  record.set_rule(named ? rule_of_inode(context, file) : image::FILE_RULE_CONTENT);
+  if (record.rule() == image::FILE_RULE_CONTENT) return plan_content(context, file, object.id());
+  if (record.rule() == image::FILE_RULE_LENGTH) {
+    CAIRN_ASSIGN(const Fd readable, readable_copy(file));
+    CAIRN_ASSIGN(auto hash, tail_hash(readable.get(), record.size_at_commit()));
+    record.set_tail_hash(hash);
+  }
+  return {};
+}
+
+// A file without a name, in the directory where it was if that takes such files.
+Result<Fd> make_unnamed(const image::RegularFile& record) {
+  const std::string& path = record.file().path();
+  const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+  const auto mode = record.file().mode() & 07777;
+  for (const auto& place : {directory, std::string("/tmp")}) {
+    Fd fd(::open(place.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+    if (fd.valid()) return fd;
+    std::string name = place + "/.cairn-XXXXXX";  // a file system without O_TMPFILE
+    Fd made(::mkostemp(name.data(), O_CLOEXEC));
+    if (!made.valid()) continue;
+    ::unlink(name.c_str());
+    ::fchmod(made.get(), mode);
+    return made;
+  }
+  return os_failure("make a file without a name in place of", path);
+}
+
+// The inode itself: under its name, under another one in the same directory, or made anew.
+Result<std::string> find_or_make(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.regular_file();
+  if (record.unlinked()) {
+    CAIRN_ASSIGN(Fd fd, make_unnamed(record));
+    CAIRN_TRY(fill_file(context, fd.get(), record.content()));
+    auto path = fmt::format("/proc/self/fd/{}", fd.get());
+    context.held.push_back(std::move(fd));
+    return path;
+  }
+  CAIRN_ASSIGN(auto present, present_path(record.file()));
+  if (!present.empty()) return present;
+  const std::string& path = record.file().path();
+  if (record.rule() != image::FILE_RULE_CONTENT) return failure(ENOENT, "open the file", path);
+  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, record.file().mode() & 07777));
+  if (!fd.valid() || ::fchmod(fd.get(), record.file().mode() & 07777) != 0)
+    return os_failure("make the missing file", path);
+  CAIRN_TRY(fill_file(context, fd.get(), record.content()));
+  return path;
+}
+
+Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.regular_file();
+  const auto* first = record.same_file_as() == 0 ? &object : context.object(record.same_file_as());
+  if (first == nullptr || !first->has_regular_file())
+    return refusal("an open file whose first record is not in the image");
+  auto found = context.file_paths.find(first->id());
+  if (found == context.file_paths.end()) {
+    CAIRN_ASSIGN(auto path, find_or_make(context, *first));
+    found = context.file_paths.emplace(first->id(), std::move(path)).first;
+  }
+  Fd fd(::open(found->second.c_str(), static_cast<int>(record.open_flags()) | O_CLOEXEC));
+  if (!fd.valid()) return os_failure("open the file", first->regular_file().file().path());
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
+    return refusal("this is no regular file any more:", first->regular_file().file().path());
+  if (::lseek(fd.get(), record.offset(), SEEK_SET) != record.offset())
+    return os_failure("go to the saved offset in", first->regular_file().file().path());
+  return fd;
+}
+
+}  // namespace
+
+void identify(const struct stat& info, const std::string& path, image::FileIdentity& identity) {
+  identity.set_path(path);
+  identity.set_size(static_cast<std::uint64_t>(info.st_size));
+  identity.mutable_mtime()->set_seconds(info.st_mtim.tv_sec);
+  identity.mutable_mtime()->set_nanoseconds(info.st_mtim.tv_nsec);
+  identity.set_inode(info.st_ino);
+  identity.set_device(info.st_dev);
+  identity.set_mode(info.st_mode);
+  // An inode's number is used again, its time of birth is not.
+  struct statx times {};
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME, &times) == 0 &&
+      (times.stx_mask & STATX_BTIME) && times.stx_ino == info.st_ino) {
+    identity.mutable_birth()->set_seconds(times.stx_btime.tv_sec);
+    identity.mutable_birth()->set_nanoseconds(times.stx_btime.tv_nsec);
+  }
+}
+
+Result<std::vector<storage::PageRun>> pages_of_file(int fd, std::uint64_t bytes) {
+  std::vector<storage::PageRun> runs;
+  std::uint64_t covered = 0;  // end of what is in `runs`
+  auto add = [&](std::uint64_t start, std::uint64_t end) {
+    start = std::max(start / storage::kPageBytes * storage::kPageBytes, covered);
+    while (start < end) {
+      const std::uint64_t pages =
+          std::min((end - start + storage::kPageBytes - 1) / storage::kPageBytes, kRunPages);
+      runs.push_back({start, static_cast<std::uint32_t>(pages), false});
+      start += pages * storage::kPageBytes;
+    }
+    covered = std::max(covered, start);
+  };
+  off_t at = 0;
+  while (static_cast<std::uint64_t>(at) < bytes) {
+    const off_t data = ::lseek(fd, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // only a hole is left
+    if (data < 0) return os_failure("look for the data of a file");
+    const off_t hole = ::lseek(fd, data, SEEK_HOLE);
+    if (hole < 0) return os_failure("look for the holes of a file");
+    add(static_cast<std::uint64_t>(data), std::min(static_cast<std::uint64_t>(hole), bytes));
+    at = hole;
+  }
+  return runs;
+}
+
+// What is mapped is told by its inode alone: on btrfs and overlayfs the device in /proc/PID/maps is not
+// the one that stat() says.
+Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const std::string& path,
+                                          ino_t inode, bool writable) {
+  const bool by_content = writable && context.options.files != FilePolicy::kNone;
+  for (auto& file : context.files) {
+    if (file.info.st_ino != inode || file.link != path) continue;
+    const auto id = context.shared.at({file.info.st_dev, inode});
+    for (auto& object : context.result.objects)
+      if (object.id() == id && by_content &&
+          object.regular_file().rule() != image::FILE_RULE_CONTENT) {
+        object.mutable_regular_file()->set_rule(image::FILE_RULE_CONTENT);
+        CAIRN_TRY(plan_content(context, file, id));
+      }
+    return id;
+  }
+  OpenFile file;
+  file.copy.reset(::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+  if (!file.copy.valid() || ::fstat(file.copy.get(), &file.info) != 0 ||
+      file.info.st_ino != inode)
+    return refusal(fmt::format("the mapped file {}, which is removed or cannot be opened, cannot be "
+                               "saved", path));
+  if (const auto known = context.shared.find({file.info.st_dev, inode});
+      known != context.shared.end())
+    return known->second;
+  file.link = path;
+  file.object_id = context.new_id();
+  file.flags = writable ? O_RDWR : O_RDONLY;
+  image::KernelObject object;
+  object.set_id(file.object_id);
+  object.set_status_flags(file.flags);
+  object.set_memory_of(1);
+  CAIRN_TRY(capture(context, file, object));
+  const auto id = object.id();
+  context.result.objects.push_back(std::move(object));
+  return id;
+}
+
+const Kind kRegularFileKind{"regular file", image::KernelObject::kRegularFile, Maker::kAgent,
+                            matches, capture, create, nullptr};
+
+}  // namespace cairn::resources

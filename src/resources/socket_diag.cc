@@ -1,0 +1,79 @@
+#include "resources/socket_diag.h"
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "base/fd.h"
+
+namespace cairn::resources {
+namespace {
+
+struct Request {
+  nlmsghdr header;
+  unix_diag_req body;
+};
+
+void read_attributes(const nlmsghdr* header, UnixDiagnosis& diagnosis) {
+  const auto* message = static_cast<const unix_diag_msg*>(NLMSG_DATA(header));
+  diagnosis.state = message->udiag_state;
+  int left = static_cast<int>(header->nlmsg_len - NLMSG_LENGTH(sizeof *message));
+  auto* attribute = reinterpret_cast<const rtattr*>(message + 1);
+  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    const void* data = RTA_DATA(attribute);
+    if (attribute->rta_type == UNIX_DIAG_PEER) {
+      std::memcpy(&diagnosis.peer_inode, data, sizeof diagnosis.peer_inode);
+    } else if (attribute->rta_type == UNIX_DIAG_SHUTDOWN) {
+      diagnosis.shutdown = *static_cast<const std::uint8_t*>(data);
+    } else if (attribute->rta_type == UNIX_DIAG_RQLEN) {
+      unix_diag_rqlen lengths{};
+      std::memcpy(&lengths, data, sizeof lengths);
+      diagnosis.backlog = lengths.udiag_wqueue;
+    } else if (attribute->rta_type == UNIX_DIAG_ICONS) {
+      diagnosis.waiting.resize(RTA_PAYLOAD(attribute) / sizeof(std::uint32_t));
+      std::memcpy(diagnosis.waiting.data(), data, diagnosis.waiting.size() * sizeof(std::uint32_t));
+    }
+  }
+}
+
+}  // namespace
+
+Result<UnixDiagnosis> diagnose_unix_socket(std::uint64_t inode) {
+  const Fd link(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!link.valid()) return os_failure("ask the kernel about unix sockets");
+  Request request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  request.header.nlmsg_flags = NLM_F_REQUEST;
+  request.body.sdiag_family = AF_UNIX;
+  request.body.udiag_states = 0xffffffff;
+  request.body.udiag_ino = static_cast<std::uint32_t>(inode);
+  request.body.udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN;
+  request.body.udiag_cookie[0] = request.body.udiag_cookie[1] = 0xffffffff;
+  if (::send(link.get(), &request, sizeof request, 0) != sizeof request)
+    return os_failure("ask the kernel about a unix socket");
+  pollfd entry{link.get(), POLLIN, 0};
+  if (::poll(&entry, 1, 10000) != 1) return failure(ETIMEDOUT, "hear about a unix socket");
+  alignas(nlmsghdr) std::array<char, 65536> buffer;
+  const ssize_t got = ::recv(link.get(), buffer.data(), buffer.size(), 0);
+  if (got < 0) return os_failure("hear about a unix socket");
+  const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
+  if (!NLMSG_OK(header, static_cast<std::size_t>(got)))
+    return refusal("hear about a unix socket: a broken answer");
+  if (header->nlmsg_type == NLMSG_ERROR) {
+    const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(header));
+    return failure(-error->error, "ask the kernel about unix socket", std::to_string(inode));
+  }
+  UnixDiagnosis diagnosis;
+  read_attributes(header, diagnosis);
+  return diagnosis;
+}
+
+}  // namespace cairn::resources

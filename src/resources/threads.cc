@@ -1,0 +1,228 @@
+#include "resources/threads.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/ioprio.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/files.h"
+#include "resources/clocks.h"
+
+namespace cairn::resources {
+namespace {
+
+constexpr std::size_t kAffinityBytes = 1024;  // 8192 CPUs
+constexpr std::uint64_t kDefaultSlack = 50'000;
+
+// struct sched_attr, which the C library and the kernel headers cannot agree on declaring.
+struct SchedulingAttributes {
+  std::uint32_t size;
+  std::uint32_t sched_policy;
+  std::uint64_t sched_flags;
+  std::int32_t sched_nice;
+  std::uint32_t sched_priority;
+  std::uint64_t sched_runtime;
+  std::uint64_t sched_deadline;
+  std::uint64_t sched_period;
+};
+static_assert(sizeof(SchedulingAttributes) == 48);  // SCHED_ATTR_SIZE_VER0
+
+void describe(const abi::ThreadState& state, image::Thread& record) {
+  record.set_tid(state.virtual_tid);
+  record.set_registers(std::string(reinterpret_cast<const char*>(state.regs), sizeof state.regs));
+  record.set_fs_base(state.fs_base);
+  record.set_signal_mask(state.signal_mask);
+  record.set_altstack_start(state.altstack_pointer);
+  record.set_altstack_bytes(state.altstack_size);
+  record.set_altstack_flags(state.altstack_flags);
+  record.set_robust_list(state.robust_list);
+  record.set_robust_list_bytes(state.robust_list_bytes);
+  record.set_clear_child_tid(state.clear_child_tid);
+  record.set_rseq(state.rseq_address);
+  record.set_rseq_bytes(state.rseq_bytes);
+  record.set_rseq_signature(state.rseq_signature);
+  // What no field above tells: the interrupted call, pending virtual signals.
+  record.set_runtime(std::string(reinterpret_cast<const char*>(&state), sizeof state));
+}
+
+Result<abi::ThreadState> state_of(const image::Thread& record) {
+  abi::ThreadState state{};
+  if (record.runtime().size() != sizeof state || record.registers().size() != sizeof state.regs)
+    return refusal(fmt::format("the image's thread {} is of another format", record.tid()));
+  std::memcpy(&state, record.runtime().data(), sizeof state);
+  std::memcpy(state.regs, record.registers().data(), sizeof state.regs);
+  state.real_tid = 0;
+  state.virtual_tid = record.tid();
+  state.fs_base = record.fs_base();
+  state.signal_mask = record.signal_mask();
+  state.altstack_pointer = record.altstack_start();
+  state.altstack_size = record.altstack_bytes();
+  state.altstack_flags = record.altstack_flags();
+  state.xsave_bytes = static_cast<std::uint32_t>(record.xsave().size());
+  state.robust_list = record.robust_list();
+  state.robust_list_bytes = record.robust_list_bytes();
+  state.clear_child_tid = record.clear_child_tid();
+  state.rseq_address = record.rseq();
+  state.rseq_bytes = record.rseq_bytes();
+  state.rseq_signature = record.rseq_signature();
+  // The new thread's CPU clock stands near 0: what it had used is its offset.
+  state.cpu_clock_offset_ns = nanoseconds(record.cpu_time());
+  return state;
+}
+
+Result<> capture_scheduling(std::int32_t tid, image::Thread& record) {
+  SchedulingAttributes attributes{};
+  if (::syscall(SYS_sched_getattr, tid, &attributes, sizeof attributes, 0) != 0)
+    return os_failure("read the scheduling of thread", std::to_string(tid));
+  record.set_policy(static_cast<std::int32_t>(attributes.sched_policy));
+  record.set_priority(static_cast<std::int32_t>(attributes.sched_priority));
+  record.set_nice(attributes.sched_nice);
+  record.set_scheduling_flags(attributes.sched_flags);
+  record.set_deadline_runtime(attributes.sched_runtime);
+  record.set_deadline_deadline(attributes.sched_deadline);
+  record.set_deadline_period(attributes.sched_period);
+  std::string mask(kAffinityBytes, '\0');
+  const long bytes = ::syscall(SYS_sched_getaffinity, tid, mask.size(), mask.data());
+  if (bytes < 0) return os_failure("read the CPU mask of thread", std::to_string(tid));
+  mask.resize(static_cast<std::size_t>(bytes));
+  record.set_affinity(std::move(mask));
+  const long io = ::syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
+  record.set_io_priority(static_cast<std::int32_t>(std::max(io, 0L)));
+  return {};
+}
+
+// What only the thread itself may ask.
+Result<> ask_thread(CaptureContext& context, std::int32_t tid, std::int64_t clock_offset,
+                    image::Thread& record) {
+  CAIRN_ASSIGN(const auto signal, context.process.scratch_object(std::int32_t{0}));
+  CAIRN_ASSIGN(const auto time, context.process.scratch_object(timespec{}));
+  std::array calls{
+      RemoteProcess::make_call(tid, SYS_prctl, PR_GET_TIMERSLACK),
+      RemoteProcess::make_call(tid, SYS_prctl, PR_GET_PDEATHSIG, signal.address()),
+      RemoteProcess::make_call(tid, SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, time.address()),
+  };
+  CAIRN_TRY(context.process.syscalls_all_ok(calls, "ask a thread for its attributes"));
+  record.set_timer_slack(static_cast<std::uint64_t>(calls[0].result));
+  CAIRN_ASSIGN(const auto death, context.process.read_object<std::int32_t>(signal.address()));
+  record.set_parent_death_signal(death);
+  CAIRN_ASSIGN(const auto used, context.process.read_object<timespec>(time.address()));
+  set_nanoseconds(*record.mutable_cpu_time(), nanoseconds(used) + clock_offset);
+  return {};
+}
+
+// A saved mask that this machine lacks: the CPUs that are allowed here.
+void restore_affinity(std::int32_t tid, const std::string& saved) {
+  std::string allowed(kAffinityBytes, '\0');
+  const long bytes = ::syscall(SYS_sched_getaffinity, tid, allowed.size(), allowed.data());
+  if (bytes <= 0) return;
+  allowed.resize(static_cast<std::size_t>(bytes));
+  std::string both(allowed);
+  bool any = false;
+  for (std::size_t i = 0; i < both.size(); ++i) {
+    both[i] = static_cast<char>(both[i] & (i < saved.size() ? saved[i] : 0));
+    any = any || both[i] != 0;
+  }
+  if (any && both != allowed) (void)::syscall(SYS_sched_setaffinity, tid, both.size(), both.data());
+}
+
+Result<> restore_scheduling(std::int32_t tid, const image::Thread& record) {
+  SchedulingAttributes now{};
+  if (::syscall(SYS_sched_getattr, tid, &now, sizeof now, 0) != 0)
+    return os_failure("read the scheduling of thread", std::to_string(tid));
+  SchedulingAttributes wanted{};
+  wanted.size = sizeof wanted;
+  wanted.sched_policy = static_cast<std::uint32_t>(record.policy());
+  wanted.sched_priority = static_cast<std::uint32_t>(record.priority());
+  wanted.sched_nice = record.nice();
+  wanted.sched_flags = record.scheduling_flags();
+  wanted.sched_runtime = record.deadline_runtime();
+  wanted.sched_deadline = record.deadline_deadline();
+  wanted.sched_period = record.deadline_period();
+  const bool same = now.sched_policy == wanted.sched_policy && now.sched_nice == wanted.sched_nice &&
+                    now.sched_priority == wanted.sched_priority &&
+                    now.sched_flags == wanted.sched_flags &&
+                    now.sched_runtime == wanted.sched_runtime;
+  if (!same && ::syscall(SYS_sched_setattr, tid, &wanted, 0) != 0)
+    return os_failure(fmt::format("give thread {} its scheduling (policy {}, priority {}, nice {})",
+                                  record.tid(), record.policy(), record.priority(), record.nice()));
+  restore_affinity(tid, record.affinity());
+  const long io = ::syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
+  if (record.io_priority() != io &&
+      ::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, record.io_priority()) != 0)
+    return os_failure("give a thread its I/O priority", std::to_string(record.tid()));
+  return {};
+}
+
+}  // namespace
+
+Result<> capture_threads(CaptureContext& context) {
+  // The leader first, whichever thread serves us.
+  auto threads = context.threads;
+  const auto pid = context.process.pid().value;
+  std::stable_sort(threads.begin(), threads.end(), [&](const auto& a, const auto& b) {
+    return (a.real_tid == pid) > (b.real_tid == pid);
+  });
+  if (threads.empty() || threads.front().real_tid != pid)
+    return refusal(fmt::format("process {}, whose first thread has ended, cannot be saved", pid));
+  for (const auto& state : threads) {
+    auto& record = *context.result.process.add_threads();
+    describe(state, record);
+    CAIRN_ASSIGN(const auto xsave, context.process.xsave(state.real_tid));
+    record.set_xsave(std::string(reinterpret_cast<const char*>(xsave.data()), xsave.size()));
+    CAIRN_ASSIGN(auto name, read_text_file(context.process.proc_path(
+                                fmt::format("task/{}/comm", state.real_tid))));
+    if (name.ends_with('\n')) name.pop_back();
+    record.set_name(std::move(name));
+    CAIRN_TRY(capture_scheduling(state.real_tid, record));
+    CAIRN_TRY(ask_thread(context, state.real_tid, state.cpu_clock_offset_ns, record));
+  }
+  return {};
+}
+
+Result<> make_threads(RebuildContext& context) {
+  std::vector<abi::ThreadState> states;
+  for (const auto& record : context.image.threads()) {
+    CAIRN_ASSIGN(const auto state, state_of(record));
+    states.push_back(state);
+  }
+  CAIRN_TRY(context.process.make_threads(states));
+  for (int i = 0; i < context.image.threads_size(); ++i) {
+    CAIRN_ASSIGN(const auto tid, context.process.syscall_on(i, SYS_gettid));
+    context.thread_ids.push_back(static_cast<std::int32_t>(tid));
+    const auto& xsave = context.image.threads(i).xsave();
+    const std::span area(reinterpret_cast<const std::byte*>(xsave.data()), xsave.size());
+    if (!area.empty()) CAIRN_TRY(context.process.put_xsave(static_cast<std::uint32_t>(i), area));
+  }
+  return {};
+}
+
+Result<> restore_thread_attributes(RebuildContext& context) {
+  for (int i = 0; i < context.image.threads_size(); ++i) {
+    const auto& record = context.image.threads(i);
+    CAIRN_ASSIGN(const auto name, context.process.scratch_text(record.name()));
+    std::vector<abi::LinkSyscall> calls{
+        RemoteProcess::make_call(i, SYS_prctl, PR_SET_NAME, name.address()),
+        RemoteProcess::make_call(i, SYS_prctl, PR_SET_PDEATHSIG, record.parent_death_signal())};
+    if (record.timer_slack() != kDefaultSlack)
+      calls.push_back(RemoteProcess::make_call(i, SYS_prctl, PR_SET_TIMERSLACK, record.timer_slack()));
+    CAIRN_TRY(context.process.syscalls_all_ok(calls, "give a thread its attributes"));
+    CAIRN_TRY(restore_scheduling(context.thread_ids[static_cast<std::size_t>(i)], record));
+  }
+  return {};
+}
+
+std::int32_t RebuildContext::real_tid(std::int32_t virtual_tid) const {
+  for (int i = 0; i < image.threads_size() && i < std::ssize(thread_ids); ++i)
+    if (image.threads(i).tid() == virtual_tid) return thread_ids[static_cast<std::size_t>(i)];
+  return 0;
+}
+
+}  // namespace cairn::resources

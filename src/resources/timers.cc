@@ -1,0 +1,176 @@
+#include "resources/timers.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <sstream>
+
+#include "base/files.h"
+#include "resources/clocks.h"
+
+namespace cairn::resources {
+namespace {
+
+// struct sigevent as the kernel has it: 64 bytes, whatever the libc declares.
+struct KernelSigevent {
+  std::uint64_t value;
+  std::int32_t signal;
+  std::int32_t notify;
+  std::int32_t tid;
+  char padding[64 - 20];
+};
+static_assert(sizeof(KernelSigevent) == 64);
+
+struct TimerSpec {
+  timespec interval;
+  timespec value;
+};
+
+void set_state(image::TimerState& record, std::int64_t interval, std::int64_t left) {
+  set_nanoseconds(*record.mutable_interval(), interval);
+  set_nanoseconds(*record.mutable_left(), left);
+}
+
+timespec time_of(const image::TimeSpec& record) {
+  return {record.seconds(), static_cast<long>(record.nanoseconds())};
+}
+
+// The four lines of one timer in /proc/PID/timers:
+//   ID: 0 / signal: 14/0000000000000000 / notify: signal/pid.4711 / ClockID: 0
+Result<> parse_timer(CaptureContext& context, std::istringstream& lines, int id,
+                     image::PosixTimer& record) {
+  KernelSigevent event{};
+  unsigned long long value = 0;
+  char how[16] = {};
+  char whom[8] = {};
+  int target = 0;
+  int clock = 0;
+  std::string line;
+  if (!std::getline(lines, line) ||
+      std::sscanf(line.c_str(), "signal: %d/%llx", &event.signal, &value) != 2 ||
+      !std::getline(lines, line) ||
+      std::sscanf(line.c_str(), "notify: %15[^/]/%7[^.].%d", how, whom, &target) != 3 ||
+      !std::getline(lines, line) || std::sscanf(line.c_str(), "ClockID: %d", &clock) != 1)
+    return refusal(fmt::format("read the timer {} of process {}", id,
+                               context.process.pid().value));
+  event.value = value;
+  event.notify = std::strcmp(how, "none") == 0     ? SIGEV_NONE
+                 : std::strcmp(how, "thread") == 0 ? SIGEV_THREAD
+                                                   : SIGEV_SIGNAL;
+  if (std::strcmp(whom, "tid") == 0) {
+    event.notify |= SIGEV_THREAD_ID;
+    const auto found = std::find_if(context.threads.begin(), context.threads.end(),
+                                    [&](const auto& thread) { return thread.real_tid == target; });
+    // The thread may have ended: the timer is there and does nothing.
+    event.tid = found == context.threads.end() ? 0 : found->virtual_tid;
+  }
+  if (clock < 0 && clock != -6 && clock != -2)  // not CLOCK_PROCESS/THREAD_CPUTIME_ID of its own
+    return refusal(fmt::format("timer {} on the CPU clock of another process or thread cannot be "
+                               "saved", id));
+  record.set_id(id);
+  record.set_clock(clock);
+  record.set_sigevent(std::string(reinterpret_cast<const char*>(&event), sizeof event));
+  CAIRN_ASSIGN(const auto place, context.process.scratch_object(TimerSpec{}));
+  CAIRN_TRY(context.process.syscall(SYS_timer_gettime, id, place.address()));
+  CAIRN_ASSIGN(const auto spec, context.process.read_object<TimerSpec>(place.address()));
+  set_state(*record.mutable_state(), nanoseconds(spec.interval), nanoseconds(spec.value));
+  CAIRN_ASSIGN(const auto overrun, context.process.syscall(SYS_timer_getoverrun, id));
+  record.set_overrun(static_cast<std::int32_t>(overrun));
+  return {};
+}
+
+// The kernel numbers the timers of a process upwards: those that were deleted before are made and
+// deleted again, until the number is reached.
+Result<> create_with_id(RebuildContext& context, const image::PosixTimer& record,
+                        std::uint64_t event, std::uint64_t id_place) {
+  auto& process = context.process;
+  for (;;) {
+    CAIRN_TRY(process.syscall(SYS_timer_create, record.clock(), event, id_place));
+    CAIRN_ASSIGN(const auto id, process.read_object<std::int32_t>(id_place));
+    if (id == record.id()) return {};
+    CAIRN_TRY(process.syscall(SYS_timer_delete, id));
+    if (id > record.id())
+      return refusal(fmt::format("timer {} cannot have its number again", record.id()));
+    const int missing = record.id() - id - 1;
+    // timer_delete needs the number, and these are known: they follow each other.
+    std::vector<abi::LinkSyscall> calls;
+    for (int next = id + 1; next <= id + missing; ++next) {
+      calls.push_back(RemoteProcess::make_call(0, SYS_timer_create, record.clock(), event, id_place));
+      calls.push_back(RemoteProcess::make_call(0, SYS_timer_delete, next));
+    }
+    CAIRN_TRY(process.syscalls_all_ok(calls, "count up to a timer's number"));
+  }
+}
+
+}  // namespace
+
+Result<> capture_timers(CaptureContext& context) {
+  for (const int which : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF}) {
+    CAIRN_ASSIGN(const auto place, context.process.scratch_object(itimerval{}));
+    CAIRN_TRY(context.process.syscall(SYS_getitimer, which, place.address()));
+    CAIRN_ASSIGN(const auto value, context.process.read_object<itimerval>(place.address()));
+    if (nanoseconds(value.it_value) == 0 && nanoseconds(value.it_interval) == 0) continue;
+    auto& record = *context.result.process.add_interval_timers();
+    record.set_which(which);
+    set_state(*record.mutable_state(), nanoseconds(value.it_interval), nanoseconds(value.it_value));
+  }
+  // Without CONFIG_CHECKPOINT_RESTORE the file is missing, and with it all knowledge of timers.
+  CAIRN_ASSIGN(const auto text, read_text_file(context.process.proc_path("timers")));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    int id = 0;
+    if (std::sscanf(line.c_str(), "ID: %d", &id) == 1)
+      CAIRN_TRY(parse_timer(context, lines, id, *context.result.process.add_posix_timers()));
+  }
+  return {};
+}
+
+Result<> create_posix_timers(RebuildContext& context) {
+  std::vector<const image::PosixTimer*> timers;
+  for (const auto& record : context.image.posix_timers()) timers.push_back(&record);
+  std::sort(timers.begin(), timers.end(),
+            [](const auto* a, const auto* b) { return a->id() < b->id(); });
+  for (const auto* record : timers) {
+    KernelSigevent event{};
+    if (record->sigevent().size() != sizeof event)
+      return refusal(fmt::format("timer {} of the image is of another format", record->id()));
+    std::memcpy(&event, record->sigevent().data(), sizeof event);
+    if (event.notify & SIGEV_THREAD_ID) {
+      event.tid = context.real_tid(event.tid);
+      if (event.tid == 0) {  // its thread has ended: it may not signal anybody
+        event.notify = SIGEV_NONE;
+      }
+    }
+    CAIRN_ASSIGN(const auto event_place, context.process.scratch_object(event));
+    CAIRN_ASSIGN(const auto id_place, context.process.scratch_object(std::int32_t{0}));
+    CAIRN_TRY(create_with_id(context, *record, event_place.address(), id_place.address()));
+  }
+  return {};
+}
+
+Result<> start_timers(RebuildContext& context) {
+  for (const auto& record : context.image.posix_timers()) {
+    if (nanoseconds(record.state().left()) == 0) continue;
+    const TimerSpec spec{time_of(record.state().interval()), time_of(record.state().left())};
+    CAIRN_ASSIGN(const auto place, context.process.scratch_object(spec));
+    CAIRN_TRY(context.process.syscall(SYS_timer_settime, record.id(), 0, place.address(), 0));
+  }
+  for (const auto& record : context.image.interval_timers()) {
+    const auto interval = time_of(record.state().interval());
+    const auto left = time_of(record.state().left());
+    const itimerval value{{interval.tv_sec, interval.tv_nsec / 1000},
+                          {left.tv_sec, (left.tv_nsec + 999) / 1000}};  // never 0: that disarms
+    CAIRN_ASSIGN(const auto place, context.process.scratch_object(value));
+    CAIRN_TRY(context.process.syscall(SYS_setitimer, record.which(), place.address(), 0));
+  }
+  return {};
+}
+
+}  // namespace cairn::resources

@@ -1,0 +1,377 @@
+// How sockets come back, since most of it cannot be done in any order:
+//
+//   create    all sockets exist: pairs as pairs, listeners bound and listening, accepted connections
+//             connected through a listener of the same name (peer credentials are the process' own,
+//             so every call that sets some is made inside)
+//   connect   datagram sockets are connected to names; queues are filled, by the peer, in order;
+//             then waiting connections, shutdowns, options, closed peers
+#include "resources/unix_socket.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include "resources/inet_socket.h"
+#include "resources/open_files.h"
+#include "resources/socket_diag.h"
+#include "resources/socket_options.h"
+
+namespace cairn::resources {
+namespace {
+
+using image::UnixSocket;
+constexpr std::uint32_t kListening = 10;  // TCP_LISTEN, which unix_diag uses too
+constexpr std::uint32_t kShutBoth = 3;
+
+bool matches(const OpenFile& file) {
+  if (!S_ISSOCK(file.info.st_mode)) return false;
+  const auto domain = socket_option(file.copy.get(), SOL_SOCKET, SO_DOMAIN);
+  return domain && *domain == AF_UNIX;
+}
+
+bool connection_oriented(int type) { return type == SOCK_STREAM || type == SOCK_SEQPACKET; }
+
+const OpenFile* socket_of_inode(const CaptureContext& context, std::uint32_t inode) {
+  for (const auto& file : context.files)
+    if (S_ISSOCK(file.info.st_mode) && static_cast<std::uint32_t>(file.info.st_ino) == inode)
+      return &file;
+  return nullptr;
+}
+
+// The listener of the process at which this client waits to be accepted.
+Result<bool> waits_inside(const CaptureContext& context, const OpenFile& client) {
+  const auto inode = static_cast<std::uint32_t>(client.info.st_ino);
+  for (const auto& file : context.files) {
+    if (!matches(file)) continue;
+    const auto listening = socket_option(file.copy.get(), SOL_SOCKET, SO_ACCEPTCONN);
+    if (!listening || *listening == 0) continue;
+    CAIRN_ASSIGN(const auto diagnosis, diagnose_unix_socket(file.info.st_ino));
+    if (std::find(diagnosis.waiting.begin(), diagnosis.waiting.end(), inode) !=
+        diagnosis.waiting.end())
+      return true;
+  }
+  return false;
+}
+
+std::string path_of(const std::string& raw) {
+  constexpr std::size_t kStart = offsetof(sockaddr_un, sun_path);
+  if (raw.size() <= kStart || raw[kStart] == '\0') return {};  // unnamed or abstract
+  return raw.c_str() + kStart;
+}
+
+Result<> capture_connection(CaptureContext& context, OpenFile& file,
+                            const UnixDiagnosis& diagnosis, UnixSocket& record) {
+  record.set_read_shut(diagnosis.shutdown & 1);
+  record.set_write_shut(diagnosis.shutdown & 2);
+  if (diagnosis.peer_inode != 0) {
+    const auto* peer = socket_of_inode(context, diagnosis.peer_inode);
+    if (peer == nullptr)
+      return cannot_save(file, "a unix socket connected to another process");
+    record.set_state(UnixSocket::CONNECTED);
+    record.set_peer_object_id(peer->object_id);
+    return {};
+  }
+  if (diagnosis.shutdown == kShutBoth) {
+    record.set_state(UnixSocket::PEER_CLOSED);
+    return {};
+  }
+  CAIRN_ASSIGN(const bool inside, waits_inside(context, file));
+  if (!inside) return cannot_save(file, "a unix socket that waits to be accepted by another process");
+  int unread = 0;
+  if (::ioctl(file.copy.get(), SIOCOUTQ, &unread) != 0) return os_failure("SIOCOUTQ");
+  if (unread != 0)
+    return cannot_save(file, "a unix socket with data in a connection that was not accepted yet");
+  record.set_state(UnixSocket::PENDING);
+  return {};
+}
+
+Result<> capture_listener(CaptureContext& context, OpenFile& file, const UnixDiagnosis& diagnosis,
+                          UnixSocket& record) {
+  record.set_state(UnixSocket::LISTENING);
+  record.set_backlog(static_cast<std::int32_t>(diagnosis.backlog));
+  for (const auto inode : diagnosis.waiting) {
+    const auto* client = socket_of_inode(context, inode);
+    if (client == nullptr)
+      return cannot_save(file, "a listening socket at which another process waits");
+    record.add_pending_object_ids(client->object_id);
+  }
+  return {};
+}
+
+Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
+  auto& record = *object.mutable_unix_socket();
+  const int fd = file.copy.get();
+  CAIRN_ASSIGN(const int type, socket_option(fd, SOL_SOCKET, SO_TYPE));
+  record.set_type(type);
+  CAIRN_ASSIGN(auto bound, local_address(fd));
+  if (struct stat info {}; !path_of(bound).empty() && ::stat(path_of(bound).c_str(), &info) == 0)
+    record.set_bound_mode(info.st_mode);
+  record.mutable_bound()->set_raw(std::move(bound));
+  record.mutable_peer_address()->set_raw(peer_address(fd));
+  CAIRN_ASSIGN(const auto diagnosis, diagnose_unix_socket(file.info.st_ino));
+  CAIRN_TRY(capture_options(fd, AF_UNIX, type, *record.mutable_options()));
+  if (diagnosis.state == kListening) return capture_listener(context, file, diagnosis, record);
+  record.set_state(UnixSocket::UNCONNECTED);
+  if (connection_oriented(type) && diagnosis.state == 1) {
+    CAIRN_TRY(capture_connection(context, file, diagnosis, record));
+  } else if (diagnosis.peer_inode != 0) {
+    CAIRN_TRY(capture_connection(context, file, diagnosis, record));
+  } else if (!record.peer_address().raw().empty()) {
+    record.set_state(UnixSocket::PEER_CLOSED);
+  }
+  if (record.state() == UnixSocket::PENDING) return {};
+  return copy_queue(context, fd, type == SOCK_STREAM, *record.mutable_queue());
+}
+
+// --- rebuild
+
+// A stale name in the file system makes room; a name that somebody serves does not.
+Result<> clear_name(const std::string& raw, int type) {
+  const auto path = path_of(raw);
+  struct stat info {};
+  if (path.empty() || ::lstat(path.c_str(), &info) != 0) return {};
+  if (!S_ISSOCK(info.st_mode)) return refusal("in place of the socket is now another file:", path);
+  const Fd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(raw.data()),
+                static_cast<socklen_t>(raw.size())) == 0)
+    return refusal("another program serves the socket", path);
+  if (::unlink(path.c_str()) != 0) return os_failure("remove the old socket", path);
+  return {};
+}
+
+Result<int> socket_inside(RebuildContext& context, int type) {
+  CAIRN_ASSIGN(const auto number, context.process.syscall(SYS_socket, AF_UNIX, type, 0));
+  return static_cast<int>(number);
+}
+
+Result<> bind_inside(RebuildContext& context, int number, const std::string& raw) {
+  CAIRN_ASSIGN(const auto name, context.process.scratch_bytes(std::as_bytes(std::span(raw))));
+  CAIRN_TRY(context.process.syscall(SYS_bind, number, name.address(), raw.size()));
+  return {};
+}
+
+Result<Fd> make_bound(RebuildContext& context, const UnixSocket& record) {
+  CAIRN_ASSIGN(const int number, socket_inside(context, record.type()));
+  const auto& raw = record.bound().raw();
+  if (!raw.empty()) {
+    CAIRN_TRY(clear_name(raw, record.type()));
+    CAIRN_TRY(bind_inside(context, number, raw));
+    if (record.bound_mode() != 0) (void)::chmod(path_of(raw).c_str(), record.bound_mode() & 07777);
+  }
+  if (record.state() == UnixSocket::LISTENING)
+    CAIRN_TRY(context.process.syscall(SYS_listen, number, record.backlog()));
+  return fetch_and_close(context, number);
+}
+
+Result<std::pair<Fd, Fd>> make_pair(RebuildContext& context, int type) {
+  CAIRN_ASSIGN(const auto place, context.process.scratch_object(std::array<int, 2>{-1, -1}));
+  CAIRN_TRY(context.process.syscall(SYS_socketpair, AF_UNIX, type, 0, place.address()));
+  CAIRN_ASSIGN(const auto numbers, (context.process.read_object<std::array<int, 2>>(place.address())));
+  CAIRN_ASSIGN(Fd first, fetch_and_close(context, numbers[0]));
+  CAIRN_ASSIGN(Fd second, fetch_and_close(context, numbers[1]));
+  return std::pair(std::move(first), std::move(second));
+}
+
+const image::KernelObject* listener_named(const RebuildContext& context, const std::string& raw) {
+  for (const auto& object : context.objects)
+    if (object.has_unix_socket() && object.unix_socket().state() == UnixSocket::LISTENING &&
+        object.unix_socket().bound().raw() == raw)
+      return &object;
+  return nullptr;
+}
+
+Result<> connect_inside(RebuildContext& context, int number, const std::string& raw) {
+  CAIRN_ASSIGN(const auto name, context.process.scratch_bytes(std::as_bytes(std::span(raw))));
+  CAIRN_TRY(context.process.syscall(SYS_connect, number, name.address(), raw.size()));
+  return {};
+}
+
+// Gives our descriptor a number in the process for the time of a call.
+template <class Use>
+Result<> lend(RebuildContext& context, int fd, Use use) {
+  CAIRN_ASSIGN(const int number, free_number(context));
+  const RemoteProcess::Placement placement{fd, number, FD_CLOEXEC};
+  CAIRN_TRY(context.process.place_fds(std::span(&placement, 1)));
+  CAIRN_TRY(use(number));
+  CAIRN_TRY(context.process.syscall(SYS_close, number));
+  return {};
+}
+
+// The accepted side has its listener's name, so it is accepted from a listener of that name: the
+// saved one, or one that lives only for this (its name in the file system is then left as it was).
+Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocket& server,
+                                        const UnixSocket& client) {
+  const auto& raw = server.bound().raw();
+  Fd own;
+  int listener = -1;
+  const auto* saved = listener_named(context, raw);
+  if (saved != nullptr) {
+    if (!context.made.contains(saved->id())) {
+      CAIRN_ASSIGN(context.made[saved->id()], make_bound(context, saved->unix_socket()));
+    }
+    listener = context.made[saved->id()].get();
+  } else {
+    UnixSocket record;
+    record.set_type(server.type());
+    record.set_state(UnixSocket::LISTENING);
+    record.set_backlog(1);
+    *record.mutable_bound() = server.bound();
+    CAIRN_ASSIGN(own, make_bound(context, record));
+    listener = own.get();
+  }
+  CAIRN_ASSIGN(const int number, socket_inside(context, client.type()));
+  if (!client.bound().raw().empty()) {
+    CAIRN_TRY(clear_name(client.bound().raw(), client.type()));
+    CAIRN_TRY(bind_inside(context, number, client.bound().raw()));
+  }
+  CAIRN_TRY(connect_inside(context, number, raw));
+  int accepted = -1;
+  CAIRN_TRY(lend(context, listener, [&](int at) -> Result<> {
+    CAIRN_ASSIGN(const auto got, context.process.syscall(SYS_accept4, at, 0, 0, SOCK_CLOEXEC));
+    accepted = static_cast<int>(got);
+    return {};
+  }));
+  if (saved == nullptr && server.bound_mode() == 0 && !path_of(raw).empty())
+    ::unlink(path_of(raw).c_str());
+  CAIRN_ASSIGN(Fd client_fd, fetch_and_close(context, number));
+  CAIRN_ASSIGN(Fd server_fd, fetch_and_close(context, accepted));
+  return std::pair(std::move(server_fd), std::move(client_fd));
+}
+
+Result<Fd> create_connected(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.unix_socket();
+  const auto* other = context.object(record.peer_object_id());
+  if (other == nullptr || !other->has_unix_socket())
+    return refusal("a socket whose peer is not in the image");
+  const auto& peer = other->unix_socket();
+  const bool mutual = peer.peer_object_id() == object.id();
+  if (!connection_oriented(record.type()) &&
+      (!mutual || !record.bound().raw().empty() || !peer.bound().raw().empty()))
+    return make_bound(context, record);  // connected by name, later
+  std::pair<Fd, Fd> ends;
+  if (!connection_oriented(record.type()) ||
+      (record.bound().raw().empty() && peer.bound().raw().empty())) {
+    CAIRN_ASSIGN(ends, make_pair(context, record.type()));
+  } else if (!record.bound().raw().empty() &&
+             (peer.peer_address().raw() == record.bound().raw())) {
+    CAIRN_ASSIGN(ends, make_accepted(context, record, peer));
+  } else {
+    CAIRN_ASSIGN(auto swapped, make_accepted(context, peer, record));
+    ends = {std::move(swapped.second), std::move(swapped.first)};
+  }
+  context.made[other->id()] = std::move(ends.second);
+  return std::move(ends.first);
+}
+
+// The other end is kept by us until the queue is filled, and closed then.
+Result<Fd> create_peer_closed(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.unix_socket();
+  std::pair<Fd, Fd> ends;
+  if (connection_oriented(record.type()) && !record.bound().raw().empty()) {
+    UnixSocket client;
+    client.set_type(record.type());
+    CAIRN_ASSIGN(ends, make_accepted(context, record, client));
+  } else {
+    CAIRN_ASSIGN(ends, make_pair(context, record.type()));
+  }
+  context.lost_peers[object.id()] = std::move(ends.second);
+  return std::move(ends.first);
+}
+
+Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
+  switch (object.unix_socket().state()) {
+    case UnixSocket::CONNECTED: return create_connected(context, object);
+    case UnixSocket::PEER_CLOSED: return create_peer_closed(context, object);
+    default: return make_bound(context, object.unix_socket());
+  }
+}
+
+// Who sends what is in a queue: the peer; for datagrams the socket of the sender's name, or anybody.
+Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.unix_socket();
+  if (record.queue_size() == 0) return {};
+  int sender = -1;
+  if (const auto lost = context.lost_peers.find(object.id()); lost != context.lost_peers.end())
+    sender = lost->second.get();
+  else if (const auto peer = context.made.find(record.peer_object_id());
+           peer != context.made.end())
+    sender = peer->second.get();
+  const bool by_name = !connection_oriented(record.type()) && !record.bound().raw().empty();
+  Fd anybody;
+  if (sender < 0) {
+    anybody.reset(::socket(AF_UNIX, record.type() | SOCK_CLOEXEC, 0));
+    sender = anybody.get();
+  }
+  for (const auto& message : record.queue()) {
+    int from = sender;
+    if (by_name)
+      for (const auto& other : context.objects)
+        if (other.has_unix_socket() && !message.from().raw().empty() &&
+            other.unix_socket().bound().raw() == message.from().raw() &&
+            context.made.contains(other.id()))
+          from = context.made[other.id()].get();
+    const RoomyBuffers room(from);
+    CAIRN_TRY(send_message(context, from, message, by_name ? record.bound().raw() : std::string()));
+  }
+  return {};
+}
+
+Result<> connect(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.unix_socket();
+  const int fd = context.made[object.id()].get();
+  const auto& peer = record.peer_address().raw();
+  if (record.state() == UnixSocket::CONNECTED && !connection_oriented(record.type()) &&
+      peer_address(fd).empty() && !peer.empty() &&
+      ::connect(fd, reinterpret_cast<const sockaddr*>(peer.data()),
+                static_cast<socklen_t>(peer.size())) != 0)
+    return os_failure("connect a datagram socket again");
+  CAIRN_TRY(fill_queue(context, object));
+  for (const auto client : record.pending_object_ids())
+    CAIRN_TRY(lend(context, context.made[client].get(), [&](int number) {
+      return connect_inside(context, number, record.bound().raw());
+    }));
+  return restore_options(fd, record.options());
+}
+
+}  // namespace
+
+// After every queue is filled: a shut or closed socket takes nothing any more.
+Result<> shut_unix_sockets(RebuildContext& context) {
+  for (const auto& object : context.objects) {
+    const auto made = context.made.find(object.id());
+    if (!object.has_unix_socket() || made == context.made.end()) continue;
+    const auto& record = object.unix_socket();
+    if (record.state() != UnixSocket::CONNECTED) continue;
+    if (record.read_shut()) (void)::shutdown(made->second.get(), SHUT_RD);
+    if (record.write_shut()) (void)::shutdown(made->second.get(), SHUT_WR);
+  }
+  return {};
+}
+
+Result<bool> socket_leads_outside(CaptureContext& context, const OpenFile& file) {
+  const int fd = file.copy.get();
+  CAIRN_ASSIGN(const int domain, socket_option(fd, SOL_SOCKET, SO_DOMAIN));
+  if (domain == AF_INET || domain == AF_INET6) return inet_leads_outside(context, file);
+  if (domain != AF_UNIX) return false;
+  CAIRN_ASSIGN(const auto diagnosis, diagnose_unix_socket(file.info.st_ino));
+  if (diagnosis.state != kListening && diagnosis.peer_inode != 0)
+    return socket_of_inode(context, diagnosis.peer_inode) == nullptr;
+  return false;
+}
+
+const Kind kUnixSocketKind{"unix socket", image::KernelObject::kUnixSocket,
+                           Maker::kAgentThenInside, matches, capture, create, connect};
+
+}  // namespace cairn::resources
