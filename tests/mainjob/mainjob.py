@@ -103,7 +103,7 @@ class Run:
 
     def start(self, argv, output):
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.work), "LC_ALL": "C",
-                       "OMPI_MCA_btl": "self", "OMPI_MCA_plm": "isolated"}
+                       "OMPI_MCA_ess_singleton_isolated": "1", "OMPI_MCA_btl": "self"}
         with open(self.work / output, "ab") as out, open(self.work / "stderr", "ab") as err:
             self.process = subprocess.Popen(argv, cwd=self.work, env=environment, stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=err, start_new_session=True)

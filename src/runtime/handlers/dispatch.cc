@@ -42,6 +42,7 @@ using namespace cairn::runtime;
 Action cairn_dispatch(ThreadBlock* t) {
   t->post = nullptr;
   t->call.valid = 0;
+  t->has_wait_mask = 0;
   bool again = t->interrupted.valid != 0 && t->interrupted.number == t->rax &&
                t->interrupted.stack_pointer == t->guest_sp;
   if (!again) t->interrupted.valid = 0;

@@ -244,11 +244,15 @@ std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
   if (failed == 0) {
     write_boot_string(work->boot, sizeof(work->boot), fd);
     (void)sys::call(__NR_fcntl, static_cast<std::uint64_t>(fd), 2 /* F_SETFD */, 0);
+    // Until the new image has its handlers a park request would be death: it waits, blocked.
+    std::uint64_t mask = kHostSignals;
+    (void)sys::call(__NR_rt_sigprocmask, kSigBlock, sys::address(&mask), 0, 8);
     failed = sys::call(__NR_execve, sys::address("/proc/self/exe"), sys::address(work->vector), call.envp).raw;
     if (failed == -kENOENT && job_attached())  // no /proc here
       failed = sys::call(__NR_execve, sys::address(abi::job_segment()->runtime_path),
                          sys::address(work->vector), call.envp)
                    .raw;
+    (void)sys::call(__NR_rt_sigprocmask, kSigUnblock, sys::address(&mask), 0, 8);
   }
   (void)sys::call(__NR_close, static_cast<std::uint64_t>(fd));
   return failed;

@@ -7,6 +7,7 @@
 #include "runtime/intercept/deliver.h"
 #include "runtime/intercept/front.h"
 #include "runtime/intercept/site_map.h"
+#include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
 
 namespace cairn::runtime {
@@ -150,9 +151,20 @@ Action rt_sigpending(ThreadBlock* t) { return pass(t, after_sigpending); }
 Action rt_sigsuspend(ThreadBlock* t) {
   pass(t);
   if (copy_from_guest(&t->mask_argument[0], t->rdi, 8) != 0) return done(t, -kEFAULT);
+  note_wait_mask(t, t->mask_argument[0]);
   t->mask_argument[0] &= ~kHostSignals;
   t->tail.args[0] = sys::address(&t->mask_argument[0]);
   return Action::kTail;
+}
+
+// si_pid of what was waited for, after a restart.
+std::int64_t after_sigtimedwait(ThreadBlock* t, std::int64_t result) {
+  KernelSiginfo info{};
+  if (result <= 0 || t->rsi == 0 || !ids_shifted()) return result;
+  if (copy_from_guest(&info, t->rsi, sizeof(info)) != 0) return result;
+  if (info.code > 0 && info.signal != kSigchld) return result;
+  info.sent.pid = to_virtual(info.sent.pid);
+  return copy_to_guest(t->rsi, &info, sizeof(info)) != 0 ? -kEFAULT : result;
 }
 
 // A host-owned signal never waits in the kernel: one that the guest holds back waits in the block.
@@ -168,7 +180,7 @@ Action rt_sigtimedwait(ThreadBlock* t) {
       return done(t, signal);
     }
   }
-  pass(t);
+  pass(t, after_sigtimedwait);
   if ((set & kHostSignals) != 0) {  // the kernel must not hand out a park request
     t->mask_argument[0] = set & ~kHostSignals;
     t->tail.args[0] = sys::address(&t->mask_argument[0]);

@@ -9,6 +9,9 @@ namespace cairn::runtime {
 Action keep_relative_timespec(ThreadBlock* t, int index);
 Action keep_milliseconds(ThreadBlock* t, int index);
 
+// The call puts this mask in force while it waits: a handler that ends it starts with it.
+void note_wait_mask(ThreadBlock* t, std::uint64_t mask);
+
 // The guest's CLOCK_MONOTONIC.
 std::int64_t guest_monotonic_ns();
 

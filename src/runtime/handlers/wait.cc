@@ -4,10 +4,12 @@
 // guest's own argument when a park interrupts them, and that is what the call made anew reads.
 
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/pi_futex.h"
 #include "runtime/handlers/time_arguments.h"
 #include "runtime/host/clocks.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/vdso.h"
+#include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
 
 namespace cairn::runtime {
@@ -35,6 +37,7 @@ void strip_mask(ThreadBlock* t, int index) {
   std::uint64_t& argument = t->tail.args[index];
   std::uint64_t mask = 0;
   if (argument == 0 || copy_from_guest(&mask, argument, sizeof(mask)) != 0) return;
+  note_wait_mask(t, mask);
   if ((mask & kHostSignals) == 0) return;
   t->mask_argument[0] = mask & ~kHostSignals;
   argument = sys::address(&t->mask_argument[0]);
@@ -57,8 +60,10 @@ Action pselect6(ThreadBlock* t) {
   std::uint64_t pair[2];
   std::uint64_t mask = 0;
   if (t->r9 == 0 || copy_from_guest(pair, t->r9, sizeof(pair)) != 0 || pair[0] == 0 ||
-      copy_from_guest(&mask, pair[0], sizeof(mask)) != 0 || (mask & kHostSignals) == 0)
+      copy_from_guest(&mask, pair[0], sizeof(mask)) != 0)
     return Action::kTail;
+  note_wait_mask(t, mask);
+  if ((mask & kHostSignals) == 0) return Action::kTail;
   t->mask_argument[0] = mask & ~kHostSignals;
   t->scratch[0] = sys::address(&t->mask_argument[0]);
   t->scratch[1] = pair[1];
@@ -124,18 +129,26 @@ Action clock_nanosleep(ThreadBlock* t) {
 }
 
 Action futex(ThreadBlock* t) {
-  constexpr std::uint64_t kWait = 0, kLockPi = 6, kWaitBitset = 9, kWaitRequeuePi = 11, kLockPi2 = 13;
+  constexpr std::uint64_t kWait = 0, kLockPi = 6, kUnlockPi = 7, kTrylockPi = 8, kWaitBitset = 9,
+                          kWaitRequeuePi = 11, kLockPi2 = 13;
   constexpr std::uint64_t kRealtime = 256, kCommand = ~(128ULL | kRealtime);
   pass(t);
   std::uint64_t command = t->rsi & 0xffffffff & kCommand;
   if (command == kWait) return keep_relative_timespec(t, 3);
+  if (ids_shifted() && (command == kLockPi || command == kLockPi2 || command == kUnlockPi ||
+                        command == kTrylockPi))
+    return pi_futex(t, command);
   bool absolute = command == kWaitBitset || command == kWaitRequeuePi || command == kLockPi2;
   if (absolute && (t->rsi & kRealtime) == 0) unshift(t, 3, 1);
-  (void)kLockPi;  // always CLOCK_REALTIME
   return Action::kTail;
 }
 
 }  // namespace
+
+void note_wait_mask(ThreadBlock* t, std::uint64_t mask) {
+  t->wait_mask = mask & ~(signal_bit(kSigkill) | signal_bit(kSigstop));
+  t->has_wait_mask = 1;
+}
 
 std::int64_t guest_monotonic_ns() { return kernel_monotonic_ns() + g_clocks.monotonic_ns; }
 

@@ -63,7 +63,7 @@ void join_job(Process* process, std::int32_t slot_before_exec) {
   abi::ProcessSlot& slot = abi::job_segment()->slots[index];
   slot.parent_slot.store(process->parent_slot);
   slot.virtual_pid.store(process->virtual_pid);
-  slot.freeze_word.store(0);
+  if (!again) slot.freeze_word.store(0);  // over an exec a freeze may be under way
   slot.parked.store(0);
   slot.serve_tid.store(0);
   slot.start_time.store(0);

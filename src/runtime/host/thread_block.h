@@ -114,6 +114,8 @@ struct ThreadBlock {
   abi::InterruptedCall interrupted;    // valid: the call at the boundary is issued anew
   std::int64_t cpu_clock_offset_ns;
 
+  std::uint64_t wait_mask;         // the guest's mask for the time of a sigsuspend, ppoll ...
+  std::uint32_t has_wait_mask;
   std::uint64_t mask_argument[2];  // what a `before` passes to the kernel in place of the guest's
   std::uint64_t time_argument[4];
   std::uint64_t scratch[64];

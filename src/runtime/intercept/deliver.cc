@@ -81,7 +81,9 @@ void enter_handler(ThreadBlock* t, KernelUcontext* context, int signal,
   regs[abi::kRax] = 0;
   regs[abi::kEflags] &= ~(kDirectionFlag | kResumeFlag | kTrapFlag);
   context->mcontext.fpstate = 0;  // the kernel starts a handler with the initial state
-  std::uint64_t mask = t->guest_mask | action.mask;
+  // A wait with a mask of its own is left with that mask in force (set_current_blocked comes later).
+  std::uint64_t mask = (t->has_wait_mask != 0 ? t->wait_mask : t->guest_mask) | action.mask;
+  t->has_wait_mask = 0;
   if ((action.flags & kSaNodefer) == 0) mask |= signal_bit(signal);
   t->guest_mask = mask & ~(signal_bit(kSigkill) | signal_bit(kSigstop));
   context->mask = t->guest_mask & ~kHostSignals;

@@ -113,6 +113,8 @@ void guest_signal(ThreadBlock* t, KernelUcontext* context, const Boundary& at, i
     if (fault || !ignored) die_by(t, context, signal);
     return;
   }
+  bool ended_wait = at.made_call && static_cast<std::int64_t>(context->mcontext.regs[abi::kRax]) == -kEINTR;
+  if (!ended_wait) t->has_wait_mask = 0;
   if (at.before_call && t->interrupted.valid != 0) settle_interrupted(t, context, action);
   t->interrupted.valid = 0;
   deliver(t, context, signal, info);

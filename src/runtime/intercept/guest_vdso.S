@@ -18,7 +18,26 @@ __vdso_\name:
         .size \name, . - \name
         .endm
 
-        vdso clock_gettime, 2
+        // Negative clocks hold a pid: they go through the door, which knows the guest's numbers.
+        .globl __vdso_clock_gettime
+        .type __vdso_clock_gettime, @function
+        .weak clock_gettime
+        .type clock_gettime, @function
+        .balign 16
+__vdso_clock_gettime:
+clock_gettime:
+        .cfi_startproc
+        test %edi, %edi
+        js 1f
+        movabs $(0x7e9000000000 + 2 * 16), %rax
+        jmp *%rax
+1:      mov $228, %eax
+        syscall
+        ret
+        .cfi_endproc
+        .size __vdso_clock_gettime, . - __vdso_clock_gettime
+        .size clock_gettime, . - clock_gettime
+
         vdso gettimeofday, 3
         vdso time, 4
         vdso clock_getres, 5
