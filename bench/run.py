@@ -156,7 +156,7 @@ class Bench:
             address = run.stdout.readline().strip()
             before = time.time_ns()
             began = time.perf_counter()
-            subprocess.run([self.options.cairn, "checkpoint", "--dir", job], check=True)
+            subprocess.run([self.options.cairn, "checkpoint", "--dir", job], check=True, stdout=subprocess.DEVNULL)
             saved = time.perf_counter() - began
             wait_until(lambda: last_tick(ticks) > before + saved * 1e9)
             stall = longest_gap(ticks, before)

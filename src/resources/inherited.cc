@@ -90,7 +90,9 @@ Result<bool> capture_inherited(CaptureContext& context, OpenFile& file,
   } else {
     return false;
   }
-  const int stream = standard_stream(context, file);
+  int stream = standard_stream(context, file);
+  const bool unnamed = file.link.rfind("pipe:[", 0) == 0;
+  if (stream < 0 && unnamed && !file.numbers.empty()) stream = file.numbers.front().fd;
   if (stream < 0)
     return cannot_save(file, fmt::format("{} {}, whose other end is outside of the job,", what,
                                          file.link));
@@ -117,8 +119,18 @@ Result<Fd> duplicate(int fd, const std::string& what) {
   return copy;
 }
 
+// A pipe to the outside under another number, left open by whoever started the job: that process is
+// gone, so the guest finds the other end closed (end of file, or SIGPIPE).
+Result<Fd> pipe_without_other_end(const image::KernelObject& object) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return os_failure("make a pipe");
+  Fd reader(ends[0]), writer(ends[1]);
+  return object.inherited().write() ? std::move(writer) : std::move(reader);
+}
+
 Result<Fd> create_inherited(RebuildContext& context, const image::KernelObject& object) {
   const int stream = object.inherited().original_number();
+  if (stream > 2 && object.inherited().file_type() == S_IFIFO) return pipe_without_other_end(object);
   if (stream < 0 || stream > 2) return refusal("an inherited descriptor is no standard stream");
   return duplicate(context.options.stdio[static_cast<std::size_t>(stream)],
                    fmt::format("descriptor {}", stream));

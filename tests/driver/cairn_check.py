@@ -80,8 +80,26 @@ def load_program(source, binary):
     return program
 
 
-def load_programs(sources, binaries, patterns):
+def load_open_defects(sources):
+    """{(program, flavour): reason}: what is known not to work yet. Each counts as skipped."""
+    defects = {}
+    with open(os.path.join(sources, "open_defects.txt"), encoding="utf-8") as file:
+        for line in file:
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            head, because, reason = line.partition(" because ")
+            words = head.split()
+            if not because or len(words) < 2 or not set(words[1:]) <= set(FLAVOURS):
+                sys.exit(f"open_defects.txt: {line!r} is not understood")
+            for flavour in words[1:]:
+                defects[words[0], flavour] = f"open defect: {reason}"
+    return defects
+
+
+def load_programs(sources, binaries, patterns, with_open_defects):
     found = []
+    defects = {} if with_open_defects else load_open_defects(sources)
     for entry in sorted(os.listdir(sources)):
         name, extension = os.path.splitext(entry)
         if extension not in (".c", ".cc"):
@@ -91,7 +109,11 @@ def load_programs(sources, binaries, patterns):
         binary = os.path.join(binaries, name)
         if not os.access(binary, os.X_OK):
             sys.exit(f"{binary} is not built")
-        found.append(load_program(os.path.join(sources, entry), binary))
+        program = load_program(os.path.join(sources, entry), binary)
+        for (broken, flavour), reason in defects.items():
+            if broken == name:
+                program.excluded[flavour] = reason
+        found.append(program)
     return found
 
 
@@ -146,6 +168,8 @@ def parse_arguments():
     parser.add_argument("--cairn", help="the cairn program (not needed for control)")
     parser.add_argument("--programs", required=True, help="directory of the built programs")
     parser.add_argument("--sources", default=os.path.join(here, "..", "programs"))
+    parser.add_argument("--with-open-defects", action="store_true",
+                        help="run what open_defects.txt lists, too")
     parser.add_argument("--only", action="append", metavar="PATTERN", help="programs by name")
     parser.add_argument("-j", "--jobs", type=int, default=2)
     parser.add_argument("--timeout", type=float, default=60, help="seconds for one trial")
@@ -165,7 +189,8 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
-    programs = load_programs(options.sources, os.path.abspath(options.programs), options.only)
+    programs = load_programs(options.sources, os.path.abspath(options.programs), options.only,
+                             options.with_open_defects)
     options.work = tempfile.mkdtemp(prefix="cairn-check-")
     print(f"seed {options.seed}, work in {options.work}", flush=True)
     counts = {"PASS": 0, "FAIL": 0, "SKIP": 0}

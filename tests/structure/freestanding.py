@@ -45,8 +45,9 @@ def violations(path):
         if X87.match(name) and name not in WHOLE_STATE:
             found.append("uses the floating point unit: " + what)
         frame = re.fullmatch(r"\$0x([0-9a-f]+),%rsp", operands)
-        if name == "sub" and frame and int(frame[1], 16) > MAX_FRAME:
-            found.append(f"has a frame of {int(frame[1], 16)} bytes: {function}")
+        size = int(frame[1], 16) if frame else 0
+        if name == "sub" and MAX_FRAME < size < 1 << 63:  # sub of a negative number gives a frame back
+            found.append(f"has a frame of {size} bytes: {function}")
     return found
 
 
