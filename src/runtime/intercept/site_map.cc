@@ -75,12 +75,21 @@ bool add_entry(std::uint64_t address, Range block, Range text) {
   return false;
 }
 
+// Raised between the adding of what stays and the taking away of the whole. A scan that began before
+// and found nothing may have passed the new entry's place too early and the old one's too late: it
+// looks again. (A reader that interrupts the writer itself sees no change and needs none.)
+constinit std::atomic<std::uint32_t> moves{0};
+
 template <class Matches>
 bool find(const Matches& matches, Snapshot* out) {
-  const std::uint32_t count = used.load(std::memory_order_acquire);
-  for (std::uint32_t i = 0; i < count; ++i)
-    if (read_entry(entries[i], out) && matches(*out)) return true;
-  return false;
+  for (;;) {
+    const std::uint32_t before = moves.load(std::memory_order_acquire);
+    const std::uint32_t count = used.load(std::memory_order_acquire);
+    for (std::uint32_t i = 0; i < count; ++i)
+      if (read_entry(entries[i], out) && matches(*out)) return true;
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (moves.load(std::memory_order_relaxed) == before) return false;
+  }
 }
 
 // The last site for which key(site) <= value; nullptr if there is none. Sites and their stubs are
@@ -188,6 +197,7 @@ bool forget_text(std::uint64_t start, std::uint64_t end, OrphanedBlock* orphans,
     if (!block_gone && added && end < entry.text.end)
       added = add_entry(entry.address, entry.block, {end, entry.text.end});
     if (!added) continue;
+    moves.fetch_add(1);
     entries[i].block.store(kEmpty, std::memory_order_release);
     if (block_gone) continue;
     Snapshot other;
