@@ -52,7 +52,7 @@ def replaced(pattern, text):
     return lambda data: compiled.sub(text.encode(), data)
 
 
-BASH_PIDS = {"stderr": (replaced(r"(line \d+: +|process )\d+", r"\1PID"), "bash names the process that was killed")}
+BASH_PIDS = {"stderr": (replaced(r"(line \d+:|process) +\d+", r"\1 PID"), "bash names the process that was killed")}
 
 C = "gcc -O1 -g -pthread -Wall -o {out} "
 CXX = "g++ -O1 -g -pthread -Wall -fnon-call-exceptions -fasynchronous-unwind-tables -o {out} "
