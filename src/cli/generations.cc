@@ -36,6 +36,25 @@ Result<std::vector<storage::GenerationInfo>> list(const StorePath& where) {
   return generations;
 }
 
+struct Chosen {
+  std::string directory;
+  std::vector<storage::GenerationInfo> generations;  // at least one
+};
+
+// What inspect and verify look at; a failure carries the exit code that it means.
+tl::expected<Chosen, std::pair<ExitCode, Error>> choose(const GenerationOptions& options) {
+  const auto failed = [](ExitCode code, const Error& error) {
+    return tl::unexpected(std::pair(code, error));
+  };
+  const auto where = find_store(options.generation, options.common.dir);
+  if (!where) return failed(ExitCode::kRefused, where.error());
+  auto generations = list(*where);
+  if (!generations) return failed(ExitCode::kDamaged, generations.error());
+  if (generations->empty())
+    return failed(ExitCode::kDamaged, Error{0, "there is no generation in", where->directory});
+  return Chosen{where->directory, std::move(*generations)};
+}
+
 // Records as JSON: the generation, its processes, its objects.
 Result<Json> describe(const std::string& directory, const storage::GenerationInfo& generation) {
   CAIRN_ASSIGN(const restart::Plan plan, restart::read(directory, generation.number));
@@ -97,13 +116,10 @@ ExitCode ls(const GenerationOptions& options) {
 
 ExitCode inspect(const GenerationOptions& options) {
   const bool json = options.common.json;
-  const auto where = find_store(options.generation, options.common.dir);
-  if (!where) return fail(json, ExitCode::kRefused, where.error());
-  const auto generations = list(*where);
-  if (!generations) return fail(json, ExitCode::kDamaged, generations.error());
-  if (generations->empty())
-    return fail(json, ExitCode::kDamaged, Error{0, "there is no generation in", where->directory});
-  const auto described = describe(where->directory, generations->back());
+  const auto chosen = choose(options);
+  if (!chosen) return fail(json, chosen.error().first, chosen.error().second);
+  const auto& [directory, generations] = *chosen;
+  const auto described = describe(directory, generations.back());
   if (!described) return fail(json, ExitCode::kDamaged, described.error());
   print_json(*described);
   return ExitCode::kOk;
@@ -111,16 +127,13 @@ ExitCode inspect(const GenerationOptions& options) {
 
 ExitCode verify(const GenerationOptions& options) {
   const bool json = options.common.json;
-  const auto where = find_store(options.generation, options.common.dir);
-  if (!where) return fail(json, ExitCode::kRefused, where.error());
-  const auto generations = list(*where);
-  if (!generations) return fail(json, ExitCode::kDamaged, generations.error());
-  if (generations->empty())
-    return fail(json, ExitCode::kDamaged, Error{0, "there is no generation in", where->directory});
+  const auto chosen = choose(options);
+  if (!chosen) return fail(json, chosen.error().first, chosen.error().second);
+  const auto& [directory, generations] = *chosen;
   Json all = Json::array();
   ExitCode code = ExitCode::kOk;
-  for (const auto& generation : *generations) {
-    const auto verified = verify_one(where->directory, generation.number, options.direct);
+  for (const auto& generation : generations) {
+    const auto verified = verify_one(directory, generation.number, options.direct);
     const std::string name = "generation " + std::to_string(generation.number);
     if (verified) {
       all.push_back(*verified);

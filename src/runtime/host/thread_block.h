@@ -109,7 +109,6 @@ struct ThreadBlock {
   std::uint32_t rseq_bytes;
   std::uint32_t rseq_signature;
 
-  std::uint64_t call_number;           // of the slow call under way
   abi::InterruptedCall call;           // its deadline, filled in by `before`
   abi::InterruptedCall interrupted;    // valid: the call at the boundary is issued anew
   std::int64_t cpu_clock_offset_ns;

@@ -11,6 +11,15 @@
 \name:
         .endm
 
+        .macro tail_arguments
+        mov %gs:TB_TAIL+8, %rdi
+        mov %gs:TB_TAIL+16, %rsi
+        mov %gs:TB_TAIL+24, %rdx
+        mov %gs:TB_TAIL+32, %r10
+        mov %gs:TB_TAIL+40, %r8
+        mov %gs:TB_TAIL+48, %r9
+        .endm
+
         // ---- the export page (abi/export_page.h) -------------------------------------------
         .section .export_page, "ax", @progbits
         .balign 4096
@@ -67,7 +76,6 @@ cairn_export_page:
         .balign 64
         global cairn_entry
         mov %rcx, %gs:TB_RETURN
-        global cairn_entry_saved
         mov %rax, %gs:TB_RAX          // which call it was, should a park interrupt it
         movzwl %ax, %ecx
         lea cairn_slow_table(%rip), %r11
@@ -100,6 +108,7 @@ cairn_export_page:
         pushfq
         popq %gs:TB_FLAGS
         cld
+cairn_dispatch_call:
         mov %gs:TB_SELF, %rdi
         call cairn_dispatch
         cmp $ACTION_DONE, %rax
@@ -119,12 +128,7 @@ cairn_export_page:
         global cairn_tail
         cmpq $0, %gs:TB_DEFERRED
         jne cairn_retry
-        mov %gs:TB_TAIL+8, %rdi
-        mov %gs:TB_TAIL+16, %rsi
-        mov %gs:TB_TAIL+24, %rdx
-        mov %gs:TB_TAIL+32, %r10
-        mov %gs:TB_TAIL+40, %r8
-        mov %gs:TB_TAIL+48, %r9
+        tail_arguments
         mov %gs:TB_GUEST_SP, %rsp
         mov %gs:TB_TAIL, %rax
         global cairn_tail_call
@@ -207,24 +211,8 @@ cairn_export_page:
         jmp cairn_retry_slow
         global cairn_retry_end
 cairn_retry_slow:
-        jmp cairn_slow_again
-
-        // As cairn_slow, with flags and callee-saved registers still in the block.
-        global cairn_slow_again
-        mov %gs:TB_HOST_STACK, %rsp
-        mov %gs:TB_SELF, %rdi
-        call cairn_dispatch
-        cmp $ACTION_DONE, %rax
-        je cairn_exit
-        cmpq $0, %gs:TB_DEFERRED
-        jne cairn_retry
-        cmp $ACTION_TAIL, %rax
-        je cairn_tail
-        cmp $ACTION_CLONE, %rax
-        je cairn_clone
-        cmp $ACTION_SIGRETURN, %rax
-        je cairn_sigreturn
-        jmp cairn_retry
+        mov %gs:TB_HOST_STACK, %rsp   // flags and callee-saved registers are still in the block
+        jmp cairn_dispatch_call
 
         // ---- the end of a guest's signal handler ----------------------------------------------
         global cairn_sigreturn
@@ -254,12 +242,7 @@ cairn_retry_slow:
         // All signals are blocked. The child's block travels in rbx; a child with memory of its own
         // finds its copy of the parent's.
         global cairn_clone
-        mov %gs:TB_TAIL+8, %rdi
-        mov %gs:TB_TAIL+16, %rsi
-        mov %gs:TB_TAIL+24, %rdx
-        mov %gs:TB_TAIL+32, %r10
-        mov %gs:TB_TAIL+40, %r8
-        mov %gs:TB_TAIL+48, %r9
+        tail_arguments
         mov %gs:TB_CHILD, %rbx
         mov %gs:TB_GUEST_SP, %rsp
         mov %gs:TB_TAIL, %rax

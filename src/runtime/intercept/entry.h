@@ -6,7 +6,7 @@
 #include "runtime/host/thread_block.h"
 
 extern "C" {
-extern const char cairn_entry[], cairn_entry_saved[], cairn_fast_call[], cairn_fast_done[],
+extern const char cairn_entry[], cairn_fast_call[], cairn_fast_done[],
     cairn_fast_end[], cairn_tail[], cairn_tail_call[], cairn_tail_done[], cairn_exit_checked[], cairn_exit_window[],
     cairn_exit_end[], cairn_retry_checked[], cairn_retry_window[], cairn_retry_end[], cairn_sigreturn[],
     cairn_sigreturn_call[], cairn_sigreturn_done[], cairn_restorer[], cairn_copy_fault_first[],

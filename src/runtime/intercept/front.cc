@@ -133,8 +133,8 @@ void keep_in_kernel(ThreadBlock* t, int signal, KernelSiginfo info) {
 }
 
 // What was a park request is to be one still when its turn comes.
-bool is_park_request(ThreadBlock* t, int signal, const KernelSiginfo& info) {
-  return signal == abi::kParkSignal && info.code == kSiQueue && park_requested(t, info.sent.value);
+bool is_park_request(int signal, const KernelSiginfo& info) {
+  return signal == abi::kParkSignal && info.code == kSiQueue && is_park_value(info.sent.value);
 }
 
 }  // namespace
@@ -230,7 +230,7 @@ void cairn_front(int signal, KernelSiginfo* info, KernelUcontext* context) {
     return keep_in_kernel(t, signal, what);
   }
   t->in_front = 1;
-  if (is_park_request(t, signal, what))
+  if (is_park_request(signal, what))
     park(t, context, at);
   else
     guest_signal(t, context, at, signal, what);

@@ -79,13 +79,8 @@ abi::ProcessSlot* slot_of(const Process* process) {
   return &abi::job_segment()->slots[process->slot];
 }
 
-bool park_requested(const ThreadBlock* t, std::uint64_t value) {
-  abi::ProcessSlot* slot = slot_of(t->process);
-  if ((value >> 32) != (abi::kParkMagic >> 32)) return false;
-  // Ours by its value, even if it is stale: then there is nothing to do but swallow it.
-  (void)slot;
-  return true;
-}
+// Ours by its value, even if it is stale: then there is nothing to do but swallow it.
+bool is_park_value(std::uint64_t value) { return (value >> 32) == (abi::kParkMagic >> 32); }
 
 void park(ThreadBlock* t, KernelUcontext* context, const Boundary& at) {
   abi::ProcessSlot* slot = slot_of(t->process);

@@ -7,8 +7,8 @@
 
 namespace cairn::runtime {
 
-// Is a signal with this value a request for this process, still in force?
-bool park_requested(const ThreadBlock* t, std::uint64_t value);
+// Does a park signal with this value come from the agent?
+bool is_park_value(std::uint64_t value);
 
 // Holds the thread; `context` is at the guest's boundary and leads on from there.
 void park(ThreadBlock* t, KernelUcontext* context, const Boundary& at);
