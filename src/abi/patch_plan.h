@@ -16,8 +16,8 @@
 // A displaced relative branch may only be the last instruction of `after`; it is described by
 // branch_* and re-encoded in the stub. Displaced operands relative to rip are listed in rip_fixup.
 // Displaced `before` instructions of a site with before < 5 may be run twice.
-// Sites that are `mov $15, %rax; syscall` are never listed: unwinders and debuggers recognise a
-// signal trampoline by these very bytes.
+// Unwinders and debuggers recognise a signal trampoline by its bytes, `mov $15, %rax; syscall`: such
+// a site is listed, and its jump is written only where nothing else would catch it (patch-only mode).
 
 #include <cstdint>
 #include <initializer_list>
@@ -25,7 +25,7 @@
 namespace cairn::abi {
 
 inline constexpr std::uint64_t kPlanMagic = 0x4e'41'4c'50'4e'52'43ULL;  // "CRNPLAN"
-inline constexpr std::uint32_t kPlanVersion = 1;
+inline constexpr std::uint32_t kPlanVersion = 2;
 inline constexpr std::uint32_t kMaxDisplaced = 24;
 
 struct PlanSite {
@@ -42,6 +42,17 @@ struct PlanSite {
   std::uint8_t rip_fixup[3];
 };
 static_assert(sizeof(PlanSite) == 48);
+
+inline bool is_signal_trampoline(const PlanSite& site) {
+  const auto begins = [&site](std::initializer_list<std::uint8_t> bytes) {
+    const std::uint8_t* at = site.expected;
+    for (const std::uint8_t byte : bytes)
+      if (*at++ != byte) return false;
+    return site.expected_bytes == bytes.size();
+  };
+  return begins({0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05}) ||  // mov $15,%rax; syscall
+         begins({0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05});                // mov $15,%eax; syscall
+}
 
 struct PlanHeader {
   std::uint64_t magic;

@@ -273,9 +273,11 @@ class Planner {
   // ---- step 3
   void follow(Function& function) {
     const Range range = function.code.range();
-    function.code.follow(range.start);
-    if (const auto entry = unwind_->containing(range.start)) {
-      function.signal_frame = entry->signal_frame;
+    const auto entry = unwind_->containing(range.start);
+    function.signal_frame = entry && entry->signal_frame;
+    // A trampoline's entry begins one byte early: unwinders look a return address up at its minus one.
+    function.code.follow(range.start + (function.signal_frame ? 1 : 0));
+    if (entry) {
       const auto pads = unwind_->landing_pads(*entry);
       function.readable = pads.has_value();
       if (!pads) return;
@@ -343,28 +345,35 @@ class Planner {
         if (!function->code.reached(site)) note_unreached(*function, site);
       } else if (const auto reason = refuse(*function, site)) {
         plan_.refused.push_back({site, *reason});
-      } else if (const auto chosen = chooser.choose(function->code, site, free_from)) {
+      } else if (const auto chosen = chooser.choose(function->code, site, free_from);
+                 chosen && (!is_sigreturn(*function, site) || abi::is_signal_trampoline(*chosen))) {
         plan_.sites.push_back(*chosen);
         free_from = site + kSyscallBytes + chosen->after;
       } else {
-        plan_.refused.push_back({site, Refusal::kNoRoom});
+        plan_.refused.push_back({site, is_sigreturn(*function, site) ? Refusal::kSignalTrampoline
+                                                                     : Refusal::kNoRoom});
       }
     }
   }
 
   void note_unreached(const Function& function, std::uint64_t site) {
-    if (function.code.valid()) {
+    if (function.signal_frame) {
+      plan_.refused.push_back({site, Refusal::kSignalTrampoline});
+    } else if (function.code.valid()) {
       ++plan_.outside_of_code;
     } else {
       plan_.refused.push_back({site, Refusal::kUndecodable});
     }
   }
 
-  static std::optional<Refusal> refuse(const Function& function, std::uint64_t site) {
-    // Unwinders and debuggers know a signal trampoline by its bytes.
+  static bool is_sigreturn(const Function& function, std::uint64_t site) {
     const Instruction* previous = function.code.ending_at(site);
-    const bool sigreturn = previous != nullptr && previous->immediate == kRtSigreturn;
-    if (function.signal_frame || sigreturn) return Refusal::kSignalTrampoline;
+    return previous != nullptr && previous->immediate == kRtSigreturn;
+  }
+
+  static std::optional<Refusal> refuse(const Function& function, std::uint64_t site) {
+    // Unwinders and debuggers know such a function, but not by bytes that is_signal_trampoline knows.
+    if (function.signal_frame && !is_sigreturn(function, site)) return Refusal::kSignalTrampoline;
     if (!function.code.valid() || !function.readable) return Refusal::kUndecodable;
     if (function.code.unresolved_jump()) return Refusal::kUnresolvedJump;
     return std::nullopt;

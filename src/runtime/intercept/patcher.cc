@@ -308,10 +308,11 @@ bool write_block(const Job& job, std::uint64_t block, std::uint64_t bytes) {
   return true;
 }
 
-void write_jumps(const Job& job, std::uint64_t block) {
+void write_jumps(const Job& job, std::uint64_t block, Trampolines trampolines) {
   const auto* records =
       reinterpret_cast<const abi::StubSite*>(block + sizeof(abi::StubBlockHeader));
   for (std::uint64_t i = 0; i < job.count; ++i) {
+    if (trampolines == Trampolines::kKeep && abi::is_signal_trampoline(job.first[i])) continue;
     const std::uint64_t start = job.patch_start(job.first[i]);
     const std::uint64_t displacement = block + records[i].stub_offset - (start + kJumpBytes);
     const auto narrow = static_cast<std::uint32_t>(displacement);
@@ -327,7 +328,8 @@ void restore_text(const Job& job) {
 }
 
 // The block exists and is written; *changed is the text. Undoes its own part where it fails.
-sys::SysResult patch_text(const Job& job, std::uint64_t block, std::uint64_t bytes, int text_prot) {
+sys::SysResult patch_text(const Job& job, std::uint64_t block, std::uint64_t bytes, int text_prot,
+                          Trampolines trampolines) {
   const auto executable = sys::call(__NR_mprotect, block, bytes, kProtRead | kProtExec);
   if (!executable.ok()) return executable;
   const std::uint64_t first = job.text_start / kPage * kPage;
@@ -335,7 +337,7 @@ sys::SysResult patch_text(const Job& job, std::uint64_t block, std::uint64_t byt
   const auto prot = static_cast<std::uint64_t>(text_prot);
   const auto writable = sys::call(__NR_mprotect, first, length, prot | kProtWrite);
   if (!writable.ok()) return writable;
-  write_jumps(job, block);
+  write_jumps(job, block, trampolines);
   const auto restored = sys::call(__NR_mprotect, first, length, prot);
   if (!restored.ok()) restore_text(job);
   return restored;
@@ -345,7 +347,7 @@ sys::SysResult patch_text(const Job& job, std::uint64_t block, std::uint64_t byt
 
 sys::SysResult apply_plan(const abi::PlanHeader* plan, std::uint64_t plan_bytes,
                           std::uint64_t load_bias, std::uint64_t text_start, std::uint64_t text_end,
-                          int text_prot, StubBlockInfo* out) {
+                          int text_prot, StubBlockInfo* out, Trampolines trampolines) {
   *out = {};
   if (text_end <= text_start || !valid_plan(plan, plan_bytes)) return fail(kEinval);
   if ((static_cast<std::uint64_t>(text_prot) & kProtRead) == 0) return fail(kEacces);
@@ -361,7 +363,7 @@ sys::SysResult apply_plan(const abi::PlanHeader* plan, std::uint64_t plan_bytes,
   const std::uint64_t block = place_block(job, bytes);
   if (block == 0) return fail(kEnomem);
   auto result =
-      write_block(job, block, bytes) ? patch_text(job, block, bytes, text_prot) : fail(kEnomem);
+      write_block(job, block, bytes) ? patch_text(job, block, bytes, text_prot, trampolines) : fail(kEnomem);
   if (!result.ok()) {
     (void)sys::call(__NR_munmap, block, bytes);
     return result;

@@ -14,6 +14,9 @@ struct StubBlockInfo {
   std::uint64_t sites = 0;
 };
 
+// Whether `mov $15,%rax; syscall` gets its jump: where no call traps, nothing else would catch it.
+enum class Trampolines { kKeep, kPatch };
+
 // Patches the sites of `plan` that lie in [text_start, text_end), which is mapped with `text_prot`,
 // and puts their stubs within reach. The number of sites, with the block in *out (all 0 if the text
 // has none); or a negative errno with everything as it was:
@@ -25,6 +28,7 @@ struct StubBlockInfo {
 // (site_map.h).
 sys::SysResult apply_plan(const abi::PlanHeader* plan, std::uint64_t plan_bytes,
                           std::uint64_t load_bias, std::uint64_t text_start, std::uint64_t text_end,
-                          int text_prot, StubBlockInfo* out);
+                          int text_prot, StubBlockInfo* out,
+                          Trampolines trampolines = Trampolines::kKeep);
 
 }  // namespace cairn::runtime

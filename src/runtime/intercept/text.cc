@@ -130,18 +130,35 @@ void ask_for_plan(int fd) {
   request->state.store(static_cast<std::uint32_t>(abi::PlanState::kIdle));
 }
 
-void apply(int plan_fd, std::uint64_t start, std::uint64_t end, std::uint64_t bias, int prot) {
+// False: the file is no plan that this runtime understands (cut short, or of an older version).
+bool apply(int plan_fd, std::uint64_t start, std::uint64_t end, std::uint64_t bias, int prot) {
   std::uint64_t bytes = sys::call(__NR_lseek, static_cast<std::uint64_t>(plan_fd), 0, 2).value();
   auto mapped = map_host(bytes);
-  if (!mapped.ok()) return;
+  if (!mapped.ok()) return true;
+  bool usable = false;
   auto* plan = reinterpret_cast<const abi::PlanHeader*>(mapped.value());
   StubBlockInfo block{};
   if (read_at(plan_fd, reinterpret_cast<void*>(mapped.value()), bytes, 0)) {
-    auto applied = apply_plan(plan, bytes, bias, start, end, prot, &block);
+    auto trampolines =
+        door_mode() == abi::DoorMode::kPatchOnly ? Trampolines::kPatch : Trampolines::kKeep;
+    auto applied = apply_plan(plan, bytes, bias, start, end, prot, &block, trampolines);
+    usable = applied.ok() || applied.error() != kEINVAL;
     if (applied.ok() && block.address != 0 && !register_block(block.address).ok())
       die("too many patched libraries in one process");
   }
   unmap_host(mapped.value(), bytes);
+  return usable;
+}
+
+// False: there is no plan, or none that is usable.
+bool apply_cached(const TextFile& file, std::uint64_t start, std::uint64_t end, int prot) {
+  auto plan = open_plan(file.key);
+  if (!plan.ok()) return false;
+  lock_text();
+  bool usable = apply(static_cast<int>(plan.value()), start, end, start - file.text_vaddr, prot);
+  unlock_text();
+  (void)sys::call(__NR_close, plan.value());
+  return usable;
 }
 
 }  // namespace
@@ -150,16 +167,9 @@ void text_mapped(int fd, std::uint64_t start, std::uint64_t end, std::uint64_t f
   if (!job_attached() || door_mode() == abi::DoorMode::kDispatch) return;
   TextFile file{};
   if (!describe(fd, file_offset, &file)) return;
-  auto plan = open_plan(file.key);
-  if (!plan.ok()) {
-    ask_for_plan(fd);
-    plan = open_plan(file.key);
-  }
-  if (!plan.ok()) return;
-  lock_text();
-  apply(static_cast<int>(plan.value()), start, end, start - file.text_vaddr, prot);
-  unlock_text();
-  (void)sys::call(__NR_close, plan.value());
+  if (apply_cached(file, start, end, prot)) return;
+  ask_for_plan(fd);
+  (void)apply_cached(file, start, end, prot);
 }
 
 void text_gone(std::uint64_t start, std::uint64_t end) {

@@ -31,7 +31,7 @@ class Applied {
       : text_(text),
         result_(runtime::apply_plan(reinterpret_cast<const abi::PlanHeader*>(plan.data()),
                                     plan.size(), bias, text.start, text.end, PROT_READ | PROT_EXEC,
-                                    &info_)) {
+                                    &info_, runtime::Trampolines::kPatch)) {
     if (info_.bytes == 0) return;
     ::mprotect(block(), info_.bytes, PROT_READ | PROT_WRITE);
     header()->entry = reinterpret_cast<std::uint64_t>(&fake_entry);
