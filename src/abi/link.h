@@ -158,7 +158,7 @@ struct RuntimeState {
   std::uint64_t guest_vdso;         // where the guest's vDSO is mapped; guest memory
   std::uint64_t brk_start;
   std::uint32_t stub_blocks;        // how many of the following are in use
-  std::uint32_t reserved0;
+  std::uint32_t static_program;     // 1: the text that it maps is not patched
   std::uint64_t stub_block[1024];   // addresses of stub blocks (guest memory, self-describing)
   char executable[4096];            // the guest's /proc/self/exe
   std::uint64_t reserved[32];

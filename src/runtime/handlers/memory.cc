@@ -31,7 +31,7 @@ Action mmap(ThreadBlock* t) {
   bool placed = (t->r10 & (kMapFixed | kMapFixedNoreplace)) != 0;
   if (placed && touches_arena(t->rdi, t->rsi))
     return done(t, (t->r10 & kMapFixedNoreplace) != 0 ? -kEEXIST : -kENOMEM);
-  bool text = (t->r10 & kMapAnonymous) == 0 && (t->rdx & kProtExec) != 0;
+  bool text = (t->r10 & kMapAnonymous) == 0 && (t->rdx & kProtExec) != 0 && !static_program();
   if (placed && (t->r10 & kMapFixedNoreplace) == 0) text_gone(t->rdi, t->rdi + page_up(t->rsi));
   return pass(t, text ? after_mmap : nullptr);
 }

@@ -23,6 +23,7 @@ namespace {
 constexpr int kMaxSegments = 64;
 constexpr std::uint64_t kPlanWaitNs = 3'000'000'000;
 std::uint32_t g_text_lock = 0;
+bool g_static_program = false;
 
 void lock_text() {
   while (__atomic_exchange_n(&g_text_lock, 1, __ATOMIC_ACQUIRE) != 0) asm volatile("pause");
@@ -171,6 +172,9 @@ void text_mapped(int fd, std::uint64_t start, std::uint64_t end, std::uint64_t f
   ask_for_plan(fd);
   (void)apply_cached(file, start, end, prot);
 }
+
+void set_static_program(bool is_static) { g_static_program = is_static; }
+bool static_program() { return g_static_program; }
 
 void text_gone(std::uint64_t start, std::uint64_t end) {
   std::uint64_t any = 0;

@@ -110,6 +110,7 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->user_time_offset_ns = g_clocks.user_ns;
   out->system_time_offset_ns = g_clocks.system_ns;
   out->guest_vdso = guest_vdso();
+  out->static_program = static_program() ? 1 : 0;
   out->stub_blocks = list_stub_blocks(out->stub_block, sizeof(out->stub_block) / 8);
   string_copy(out->executable, sizeof(out->executable), g_executable);
 }
@@ -126,6 +127,7 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
   }
   set_clocks({state.monotonic_offset_ns, state.boottime_offset_ns, state.process_cpu_offset_ns,
               state.user_time_offset_ns, state.system_time_offset_ns});
+  set_static_program(state.static_program != 0);
   string_copy(g_executable, sizeof(g_executable), state.executable);
   return 0;
 }

@@ -16,6 +16,7 @@
 #include "runtime/handlers/exec.h"
 #include "runtime/host/kernel_types.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/text.h"
 #include "runtime/intercept/vdso.h"
 #include "runtime/loader/program.h"
 #include "sys/syscall.h"
@@ -202,6 +203,7 @@ EntryPoint start_program(const KernelStart& start, const ProgramRequest& request
     (void)sys::call(__NR_close, static_cast<std::uint64_t>(interpreter_fd));
     rip = interpreter.entry;
   }
+  set_static_program(program.interpreter[0] == 0);
   auto vdso = map_guest_vdso();
   if (!vdso.ok()) die("cannot map the guest's vDSO; error", vdso.raw);
 
