@@ -98,14 +98,22 @@ struct LinkMap {
   std::uint64_t offset;
 };
 
-// A system call that a thread was in when it was parked and that is issued anew when it goes on.
+// A system call that a thread was in when it was parked and that goes on when the thread does: it is
+// issued anew for what is left of its timeout and of its bytes.
 struct InterruptedCall {
   std::uint64_t valid;          // 1: regs are at the call site, before the call
   std::uint64_t number;
   std::uint64_t return_address; // after the syscall instruction
   std::uint64_t stack_pointer;
-  std::int64_t deadline_ns;     // guest CLOCK_MONOTONIC (bit 0 of has_deadline), 0 without
-  std::uint64_t has_deadline;
+  std::int64_t time_ns;         // guest CLOCK_MONOTONIC: what it is says time_is
+  std::uint64_t time_is;        // InterruptedTime
+  std::uint64_t progress;       // bytes or messages that are done: its result, if a signal ends it now
+};
+
+enum InterruptedTime : std::uint64_t {
+  kNoTime = 0,
+  kDeadline = 1,   // when it ends
+  kStarted = 2,    // when it began: how long it may take is an attribute of its socket
 };
 
 enum GeneralRegister : std::uint32_t {
@@ -161,7 +169,8 @@ struct RuntimeState {
   std::uint32_t static_program;     // 1: the text that it maps is not patched
   std::uint64_t stub_block[1024];   // addresses of stub blocks (guest memory, self-describing)
   char executable[4096];            // the guest's /proc/self/exe
-  std::uint64_t reserved[32];
+  std::uint64_t socket_timeouts;    // 1: it may have a socket with SO_RCVTIMEO or SO_SNDTIMEO
+  std::uint64_t reserved[31];
 };
 
 }  // namespace cairn::abi

@@ -2,6 +2,8 @@
 
 #include <initializer_list>
 
+#include "runtime/handlers/go_on.h"
+#include "runtime/handlers/socket_timeouts.h"
 #include "syscalls/table.gen.h"
 
 std::uint8_t cairn_slow_table[65536];
@@ -11,27 +13,30 @@ namespace {
 
 BeforeHandler g_before[syscalls::kSyscalls];
 
+}  // namespace
+
 // The index is 16 bits of the number (entry.S): a number beyond the table that shares them with a
 // fast one goes straight to the kernel, whose answer to it is ENOSYS as well.
-void set_slow(std::uint32_t number, bool slow) { cairn_slow_table[number] = slow ? 1 : 0; }
-
-}  // namespace
+void set_slow(std::uint32_t number) {
+  cairn_slow_table[number] = 1;
+}
 
 void arm(const HandlerRow* rows) {
   for (; rows->before != nullptr; ++rows) {
     g_before[rows->number] = rows->before;
-    set_slow(rows->number, true);
+    set_slow(rows->number);
   }
 }
 
 void build_slow_table() {
-  for (std::uint32_t i = 0; i < sizeof(cairn_slow_table); ++i) set_slow(i, true);
+  for (std::uint32_t i = 0; i < sizeof(cairn_slow_table); ++i) set_slow(i);
   for (std::uint32_t i = 0; i < syscalls::kSyscalls; ++i) {
     const syscalls::Row& row = syscalls::kTable[i];
-    set_slow(i, row.name[0] == 0 || row.policy == syscalls::Policy::kRefuse);
+    bool fast = row.name[0] != 0 && row.policy != syscalls::Policy::kRefuse;
+    if (fast) cairn_slow_table[i] = 0;
   }
   for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
-                                 kPathHandlers, kExecHandlers})
+                                 kPathHandlers, kExecHandlers, kSocketHandlers})
     arm(rows);
 }
 
@@ -51,6 +56,8 @@ Action cairn_dispatch(ThreadBlock* t) {
   const cairn::syscalls::Row& row = cairn::syscalls::kTable[number];
   if (row.policy == cairn::syscalls::Policy::kRefuse) return done(t, -row.refusal);
   if (row.name[0] == 0) return done(t, -kENOSYS);
+  if ((row.causes & cairn::syscalls::kTimeouts) != 0 && socket_timeouts_armed()) note_start(t);
   BeforeHandler before = g_before[number];
+  if (again) return resume(t, before);
   return before != nullptr ? before(t) : pass(t);
 }

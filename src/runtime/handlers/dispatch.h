@@ -18,12 +18,14 @@ struct HandlerRow {
 
 // Which calls have a handler, by family; each ends with a row whose `before` is nullptr.
 extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
-    kPathHandlers[], kExecHandlers[];
+    kPathHandlers[], kExecHandlers[], kSocketHandlers[];
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[];
 
 void build_slow_table();
 void arm(const HandlerRow* rows);
+// The call goes through cairn_dispatch from now on.
+void set_slow(std::uint32_t number);
 
 inline Action done(ThreadBlock* t, std::int64_t result) {
   t->result = result;

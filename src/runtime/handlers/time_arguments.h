@@ -12,6 +12,12 @@ Action keep_milliseconds(ThreadBlock* t, int index);
 // The call puts this mask in force while it waits: a handler that ends it starts with it.
 void note_wait_mask(ThreadBlock* t, std::uint64_t mask);
 
+// The mask that such a call has in force, from the guest's registers at its call site; false: none.
+bool wait_mask_of(std::uint64_t number, const std::uint64_t* regs, std::uint64_t* mask);
+
+// The guest is to see EINTR from this call: a sleep tells what remained of it.
+void report_remaining(const abi::InterruptedCall& call, const std::uint64_t* regs);
+
 // The guest's CLOCK_MONOTONIC.
 std::int64_t guest_monotonic_ns();
 

@@ -11,6 +11,7 @@
 #include "runtime/intercept/vdso.h"
 #include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
+#include "syscalls/table.gen.h"
 
 namespace cairn::runtime {
 
@@ -20,15 +21,15 @@ constexpr std::int64_t kSecond = 1'000'000'000, kMillisecond = 1'000'000;
 constexpr std::int64_t kForever = 1LL << 62;
 
 bool made_anew(const ThreadBlock* t) {
-  return t->interrupted.valid != 0 && t->interrupted.has_deadline != 0;
+  return t->interrupted.valid != 0 && t->interrupted.time_is == abi::kDeadline;
 }
 
 void note_deadline(ThreadBlock* t, std::int64_t deadline) {
-  t->call = {1, t->rax, t->return_address, t->guest_sp, deadline, 1};
+  t->call = {1, t->rax, t->return_address, t->guest_sp, deadline, abi::kDeadline, 0};
 }
 
 std::int64_t remaining(ThreadBlock* t, std::int64_t now) {
-  std::int64_t deadline = t->interrupted.deadline_ns;
+  std::int64_t deadline = t->interrupted.time_ns;
   note_deadline(t, deadline);
   return deadline > now ? deadline - now : 0;
 }
@@ -55,19 +56,23 @@ Action ppoll(ThreadBlock* t) {
 }
 
 // The sixth argument points to a pair: the mask's address and its size.
-Action pselect6(ThreadBlock* t) {
-  pass(t);
+void strip_mask_pair(ThreadBlock* t) {
   std::uint64_t pair[2];
   std::uint64_t mask = 0;
   if (t->r9 == 0 || copy_from_guest(pair, t->r9, sizeof(pair)) != 0 || pair[0] == 0 ||
       copy_from_guest(&mask, pair[0], sizeof(mask)) != 0)
-    return Action::kTail;
+    return;
   note_wait_mask(t, mask);
-  if ((mask & kHostSignals) == 0) return Action::kTail;
+  if ((mask & kHostSignals) == 0) return;
   t->mask_argument[0] = mask & ~kHostSignals;
   t->scratch[0] = sys::address(&t->mask_argument[0]);
   t->scratch[1] = pair[1];
   t->tail.args[5] = sys::address(&t->scratch[0]);
+}
+
+Action pselect6(ThreadBlock* t) {
+  pass(t);
+  strip_mask_pair(t);
   return Action::kTail;
 }
 
@@ -98,13 +103,29 @@ Action io_getevents(ThreadBlock* t) {
   return keep_relative_timespec(t, 4);
 }
 
-Action recvmmsg(ThreadBlock* t) {
+Action io_pgetevents(ThreadBlock* t) {
   pass(t);
+  strip_mask_pair(t);
   return keep_relative_timespec(t, 4);
 }
 
+// The kernel writes what remains where it has read the timeout.
+std::int64_t after_recvmmsg(ThreadBlock* t, std::int64_t result) {
+  bool ours = t->tail.args[4] == sys::address(t->time_argument);
+  if (result > 0 && ours) (void)!copy_to_guest(t->r8, t->time_argument, sizeof(Timespec));
+  return result;
+}
+
+Action recvmmsg(ThreadBlock* t) {
+  pass(t, after_recvmmsg);
+  return keep_relative_timespec(t, 4);
+}
+
+// What remains is written by report_remaining: the kernel would write it at a park as well, and
+// programs sleep again and again with one timespec for both.
 Action nanosleep(ThreadBlock* t) {
   pass(t);
+  t->tail.args[1] = 0;
   return keep_relative_timespec(t, 0);
 }
 
@@ -123,7 +144,10 @@ void unshift(ThreadBlock* t, int index, std::int32_t clock) {
 Action clock_nanosleep(ThreadBlock* t) {
   constexpr std::uint64_t kAbsolute = 1;
   pass(t);
-  if ((t->rsi & kAbsolute) == 0) return keep_relative_timespec(t, 2);
+  if ((t->rsi & kAbsolute) == 0) {
+    t->tail.args[3] = 0;
+    return keep_relative_timespec(t, 2);
+  }
   unshift(t, 2, static_cast<std::int32_t>(t->rdi));
   return Action::kTail;
 }
@@ -143,7 +167,48 @@ Action futex(ThreadBlock* t) {
   return Action::kTail;
 }
 
+// Absolute, by the clock that an argument names.
+Action futex_wait(ThreadBlock* t) {
+  pass(t);
+  if (static_cast<std::int32_t>(t->r9) == 1) unshift(t, 4, 1);
+  return Action::kTail;
+}
+
+Action futex_waitv(ThreadBlock* t) {
+  pass(t);
+  if (static_cast<std::int32_t>(t->r8) == 1) unshift(t, 3, 1);
+  return Action::kTail;
+}
+
 }  // namespace
+
+bool wait_mask_of(std::uint64_t number, const std::uint64_t* regs, std::uint64_t* mask) {
+  using syscalls::Role;
+  const std::uint64_t arguments[6] = {regs[abi::kRdi], regs[abi::kRsi], regs[abi::kRdx],
+                                      regs[abi::kR10], regs[abi::kR8],  regs[abi::kR9]};
+  for (int i = 0; i < 6; ++i) {
+    Role role = syscalls::kTable[number].args[i];
+    if (role != Role::kSigmask && role != Role::kSigmaskPair) continue;
+    std::uint64_t at = arguments[i];
+    if (role == Role::kSigmaskPair && (at == 0 || copy_from_guest(&at, at, sizeof(at)) != 0))
+      return false;
+    return at != 0 && copy_from_guest(mask, at, sizeof(*mask)) == 0;
+  }
+  return false;
+}
+
+void report_remaining(const abi::InterruptedCall& call, const std::uint64_t* regs) {
+  constexpr std::uint64_t kAbsolute = 1;
+  bool plain = call.number == __NR_nanosleep;
+  bool relative =
+      plain || (call.number == __NR_clock_nanosleep && (regs[abi::kRsi] & kAbsolute) == 0);
+  std::uint64_t at = plain ? regs[abi::kRsi] : regs[abi::kR10];
+  if (!relative || call.valid == 0 || call.time_is != abi::kDeadline || at == 0) return;
+  std::int64_t left = call.time_ns - guest_monotonic_ns();
+  if (left < 1) left = 1;
+  Timespec time{left / kSecond, left % kSecond};
+  (void)!copy_to_guest(at, &time, sizeof(time));
+}
 
 void note_wait_mask(ThreadBlock* t, std::uint64_t mask) {
   t->wait_mask = mask & ~(signal_bit(kSigkill) | signal_bit(kSigstop));
@@ -195,7 +260,10 @@ const HandlerRow kWaitHandlers[] = {{__NR_poll, poll},
                                     {__NR_recvmmsg, recvmmsg},
                                     {__NR_nanosleep, nanosleep},
                                     {__NR_clock_nanosleep, clock_nanosleep},
+                                    {__NR_io_pgetevents, io_pgetevents},
                                     {__NR_futex, futex},
+                                    {455 /* futex_wait */, futex_wait},
+                                    {449 /* futex_waitv */, futex_waitv},
                                     {0, nullptr}};
 
 }  // namespace cairn::runtime

@@ -27,6 +27,8 @@
 #define TB_VDSO_FUNCTION 232
 #define TB_VDSO_SAVED 240 /* rdi rsi rdx rsp rbx rbp r12 r13 r14 r15 */
 
+#define POST_AGAIN -0x7ff00000 /* what no system call returns */
+
 #define ACTION_DONE 0
 #define ACTION_TAIL 1
 #define ACTION_SIGRETURN 2

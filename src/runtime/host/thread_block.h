@@ -41,6 +41,8 @@ enum class Action : std::uint64_t {
 
 struct ThreadBlock;
 using PostHandler = std::int64_t (*)(ThreadBlock*, std::int64_t result);
+// A `post` returns this where the call is to be dispatched once more.
+inline constexpr std::int64_t kAgain = POST_AGAIN;
 
 struct TailCall {
   std::uint64_t number;
@@ -109,8 +111,11 @@ struct ThreadBlock {
   std::uint32_t rseq_bytes;
   std::uint32_t rseq_signature;
 
-  abi::InterruptedCall call;           // its deadline, filled in by `before`
+  abi::InterruptedCall call;           // its times, filled in by `before`
   abi::InterruptedCall interrupted;    // valid: the call at the boundary is issued anew
+  PostHandler resumed_post;            // of the call made anew: what runs before it counts as over
+  std::uint32_t polled;                // revents of its socket, if that was polled for it
+  std::uint32_t wide_mask;  // blocked until it is back in the kernel: what it blocks, too
   std::int64_t cpu_clock_offset_ns;
 
   std::uint64_t wait_mask;         // the guest's mask for the time of a sigsuspend, ppoll ...

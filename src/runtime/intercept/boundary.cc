@@ -1,6 +1,7 @@
 #include "runtime/intercept/boundary.h"
 
 #include "abi/arena.h"
+#include "runtime/handlers/time_arguments.h"
 #include "runtime/intercept/entry.h"
 #include "runtime/intercept/site_map.h"
 #include "runtime/intercept/vdso.h"
@@ -42,27 +43,42 @@ void context_from_block(ThreadBlock* t, KernelUcontext* context, std::uint64_t r
   regs[abi::kRip] = rip;
 }
 
+// A signal with SA_RESTART takes the thread back to the instruction: rcx is still what that left
+// there.
+bool was_begun(const KernelUcontext* context, const char* call, const char* done) {
+  const std::uint64_t* regs = context->mcontext.regs;
+  return regs[abi::kRip] == label(call) && regs[abi::kRcx] == label(done);
+}
+
+bool is_interrupted(const ThreadBlock* t, std::uint64_t number) {
+  return t->interrupted.valid != 0 && t->interrupted.number == number;
+}
+
 Boundary not_made(ThreadBlock* t, KernelUcontext* context) {
+  bool begun = was_begun(context, cairn_tail_call, cairn_tail_done) || is_interrupted(t, t->rax);
   context_from_block(t, context, t->rax, call_site(t->return_address));
-  return {Moment::kGuest, false, true, t->rax};
+  return {Moment::kGuest, false, true, t->rax, begun};
 }
 
 Boundary made(ThreadBlock* t, KernelUcontext* context) {
   context_from_block(t, context, static_cast<std::uint64_t>(t->result),
                      resume_point(t->return_address));
-  return {Moment::kGuest, true, false, t->rax};
+  return {Moment::kGuest, true, false, t->rax, false};
 }
 
-// In the fast path all registers but rcx and r11 are the guest's own.
+// In the fast path, and where the slow one begins, all registers but rcx and r11 are the guest's
+// own.
 Boundary in_fast_path(ThreadBlock* t, KernelUcontext* context) {
   std::uint64_t* regs = context->mcontext.regs;
   std::uint64_t rip = regs[abi::kRip];
   std::uint64_t back = rip == label(cairn_entry) ? regs[abi::kRcx] : t->return_address;
-  bool done = rip >= label(cairn_fast_done);
+  bool done = within(rip, cairn_fast_done, cairn_fast_end);
+  bool begun =
+      was_begun(context, cairn_fast_call, cairn_fast_done) || is_interrupted(t, regs[abi::kRax]);
   regs[abi::kRip] = done ? resume_point(back) : call_site(back);
   regs[abi::kRcx] = regs[abi::kRip];
-  if (!done) return {Moment::kGuest, false, true, regs[abi::kRax]};
-  return {Moment::kGuest, true, false, t->rax};
+  if (!done) return {Moment::kGuest, false, true, regs[abi::kRax], begun};
+  return {Moment::kGuest, true, false, t->rax, false};
 }
 
 struct VdsoFunction {
@@ -83,7 +99,7 @@ Boundary in_vdso(ThreadBlock* t, KernelUcontext* context) {
   for (unsigned i = 0; i < 5; ++i) {
     if (!up_to(rip, kFunctions[i].start, kFunctions[i].call)) continue;
     regs[abi::kRip] = guest_vdso_function(i + 2);
-    return {Moment::kGuest, false, false, 0};
+    return {Moment::kGuest, false, false, 0, false};
   }
   const std::uint64_t* saved = t->vdso_saved;
   regs[abi::kRdi] = saved[0];
@@ -98,7 +114,40 @@ Boundary in_vdso(ThreadBlock* t, KernelUcontext* context) {
   regs[abi::kR15] = saved[9];
   regs[abi::kEflags] &= ~0x400ULL;
   regs[abi::kRip] = guest_vdso_function(t->vdso_function);
-  return {Moment::kGuest, false, false, 0};
+  return {Moment::kGuest, false, false, 0, false};
+}
+
+// The kernel's mask is the guest's again, wherever the thread was on its way back into a wait.
+void narrow_mask(ThreadBlock* t, KernelUcontext* context) {
+  if (t->wide_mask == 0) return;
+  t->wide_mask = 0;
+  context->mask = t->guest_mask & ~kHostSignals;
+}
+
+Boundary find_boundary(ThreadBlock* t, KernelUcontext* context) {
+  std::uint64_t* regs = context->mcontext.regs;
+  std::uint64_t rip = regs[abi::kRip];
+  if (!abi::in_arena(rip)) {
+    GuestPoint point;
+    if (to_guest(rip, &point)) regs[abi::kRip] = point.address;
+    return {Moment::kGuest, false, false, 0, false};
+  }
+  if (up_to(rip, cairn_entry, cairn_slow)) return in_fast_path(t, context);
+  if (up_to(rip, cairn_tail, cairn_tail_call)) return not_made(t, context);
+  if (rip == label(cairn_tail_done)) {
+    narrow_mask(t, context);
+    t->result = static_cast<std::int64_t>(regs[abi::kRax]);
+    if (t->post != nullptr) t->result = t->post(t, t->result);
+    return t->result == kAgain ? not_made(t, context) : made(t, context);
+  }
+  if (within(rip, cairn_exit_checked, cairn_exit_end)) return made(t, context);
+  if (within(rip, cairn_retry_checked, cairn_retry_end)) return not_made(t, context);
+  if (up_to(rip, cairn_sigreturn, cairn_sigreturn_done)) return not_made(t, context);
+  bool in_function = within(rip, cairn_vdso_clock_gettime, cairn_vdso_end) || in_kernel_vdso(rip) ||
+                     in_plain_vdso(rip);
+  bool for_host = abi::in_arena(regs[abi::kRsp]);  // the host reads clocks, too
+  if (in_function && !for_host) return in_vdso(t, context);
+  return {Moment::kHost, false, false, 0, false};
 }
 
 }  // namespace
@@ -108,32 +157,29 @@ std::uint64_t call_site(std::uint64_t return_address) {
 }
 
 Boundary to_boundary(ThreadBlock* t, KernelUcontext* context) {
+  Boundary at = find_boundary(t, context);
+  if (at.moment == Moment::kGuest) narrow_mask(t, context);
+  return at;
+}
+
+void leave_boundary(ThreadBlock* t, KernelUcontext* context) {
   std::uint64_t* regs = context->mcontext.regs;
-  std::uint64_t rip = regs[abi::kRip];
-  if (!abi::in_arena(rip)) {
-    GuestPoint point;
-    if (to_guest(rip, &point)) regs[abi::kRip] = point.address;
-    // At the very call that a park interrupted: it is as good as still in the kernel.
-    bool again = t->interrupted.valid != 0 && regs[abi::kRax] == t->interrupted.number &&
-                 regs[abi::kRsp] == t->interrupted.stack_pointer &&
-                 regs[abi::kRip] == call_site(t->interrupted.return_address);
-    return {Moment::kGuest, false, again, t->interrupted.number};
+  const abi::InterruptedCall& call = t->interrupted;
+  bool at_call = call.valid != 0 && regs[abi::kRip] == call_site(call.return_address) &&
+                 regs[abi::kRax] == call.number && regs[abi::kRsp] == call.stack_pointer;
+  if (!at_call) {
+    regs[abi::kRip] = to_runnable(regs[abi::kRip]);
+    return;
   }
-  if (within(rip, cairn_entry, cairn_fast_end)) return in_fast_path(t, context);
-  if (up_to(rip, cairn_tail, cairn_tail_call)) return not_made(t, context);
-  if (rip == label(cairn_tail_done)) {
-    t->result = static_cast<std::int64_t>(regs[abi::kRax]);
-    if (t->post != nullptr) t->result = t->post(t, t->result);
-    return made(t, context);
-  }
-  if (within(rip, cairn_exit_checked, cairn_exit_end)) return made(t, context);
-  if (within(rip, cairn_retry_checked, cairn_retry_end)) return not_made(t, context);
-  if (up_to(rip, cairn_sigreturn, cairn_sigreturn_done)) return not_made(t, context);
-  bool in_function = within(rip, cairn_vdso_clock_gettime, cairn_vdso_end) || in_kernel_vdso(rip) ||
-                     in_plain_vdso(rip);
-  bool for_host = abi::in_arena(regs[abi::kRsp]);  // the host reads clocks, too
-  if (in_function && !for_host) return in_vdso(t, context);
-  return {Moment::kHost, false, false, 0};
+  t->return_address = regs[abi::kRcx] = call.return_address;
+  t->rax = call.number;
+  regs[abi::kRip] = label(cairn_slow);
+  // What the wait blocks must not come in before it: natively the thread has been in it all the
+  // time.
+  std::uint64_t mask = 0;
+  if (!wait_mask_of(call.number, regs, &mask)) return;
+  context->mask |= mask & ~kHostSignals;
+  t->wide_mask = 1;
 }
 
 }  // namespace cairn::runtime

@@ -7,13 +7,14 @@
 
 extern "C" {
 extern const char cairn_entry[], cairn_fast_call[], cairn_fast_done[],
-    cairn_fast_end[], cairn_tail[], cairn_tail_call[], cairn_tail_done[], cairn_exit_checked[], cairn_exit_window[],
-    cairn_exit_end[], cairn_retry_checked[], cairn_retry_window[], cairn_retry_end[], cairn_sigreturn[],
-    cairn_sigreturn_call[], cairn_sigreturn_done[], cairn_restorer[], cairn_copy_fault_first[],
-    cairn_copy_fault_last[], cairn_copy_fault[], cairn_vdso_clock_gettime[],
-    cairn_vdso_clock_gettime_call[], cairn_vdso_gettimeofday[], cairn_vdso_gettimeofday_call[],
-    cairn_vdso_time[], cairn_vdso_time_call[], cairn_vdso_clock_getres[],
-    cairn_vdso_clock_getres_call[], cairn_vdso_getcpu[], cairn_vdso_getcpu_call[], cairn_vdso_end[];
+    cairn_fast_end[], cairn_slow[], cairn_tail[], cairn_tail_call[], cairn_tail_done[],
+    cairn_exit_checked[], cairn_exit_window[], cairn_exit_end[], cairn_retry_checked[],
+    cairn_retry_window[], cairn_retry_end[], cairn_sigreturn[], cairn_sigreturn_call[],
+    cairn_sigreturn_done[], cairn_restorer[], cairn_copy_fault_first[], cairn_copy_fault_last[],
+    cairn_copy_fault[], cairn_vdso_clock_gettime[], cairn_vdso_clock_gettime_call[],
+    cairn_vdso_gettimeofday[], cairn_vdso_gettimeofday_call[], cairn_vdso_time[],
+    cairn_vdso_time_call[], cairn_vdso_clock_getres[], cairn_vdso_clock_getres_call[],
+    cairn_vdso_getcpu[], cairn_vdso_getcpu_call[], cairn_vdso_end[];
 
 [[noreturn]] void cairn_enter_guest(std::uint64_t rip, std::uint64_t rsp);
 [[noreturn]] void cairn_sigreturn_to(void* context);

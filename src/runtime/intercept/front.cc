@@ -17,6 +17,8 @@
 
 #include <initializer_list>
 
+#include "runtime/handlers/go_on.h"
+#include "runtime/handlers/time_arguments.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/boundary.h"
 #include "runtime/intercept/deliver.h"
@@ -24,7 +26,6 @@
 #include "runtime/intercept/site_map.h"
 #include "runtime/park/park.h"
 #include "sys/syscall.h"
-#include "syscalls/restart.h"
 
 namespace cairn::runtime {
 namespace {
@@ -79,15 +80,29 @@ void keep_pending(ThreadBlock* t, int signal, const KernelSiginfo& info) {
   t->pending_host_info[host_signal_index(signal)] = info;
 }
 
-// The call that a park interrupted counts as interrupted by this signal too.
+// The call that a park interrupted counts as interrupted by this signal too: it returns what is
+// done of it, or begins anew, or fails with EINTR.
 void settle_interrupted(ThreadBlock* t, KernelUcontext* context, const abi::GuestSigaction& action) {
-  bool restarts = (action.flags & kSaRestart) != 0 &&
-                  syscalls::restarts_under_sa_restart(t->interrupted.number);
-  std::uint64_t back = t->interrupted.return_address;
-  t->interrupted.valid = 0;
-  if (restarts) return;
-  context->mcontext.regs[abi::kRip] = resume_point(back);
-  context->mcontext.regs[abi::kRax] = static_cast<std::uint64_t>(-kEINTR);
+  std::uint64_t* regs = context->mcontext.regs;
+  const abi::InterruptedCall& call = t->interrupted;
+  bool restarts = (action.flags & kSaRestart) != 0 && restarts_after_handler(call.number, regs);
+  if (call.progress == 0 && restarts) return;
+  if (call.progress == 0) report_remaining(call, regs);
+  regs[abi::kRip] = resume_point(call.return_address);
+  regs[abi::kRax] = call.progress != 0
+                        ? call.progress
+                        : static_cast<std::uint64_t>(-static_cast<std::int64_t>(kEINTR));
+}
+
+bool has_failed_with_eintr(const KernelUcontext* context, const Boundary& at) {
+  return at.made_call && static_cast<std::int64_t>(context->mcontext.regs[abi::kRax]) == -kEINTR;
+}
+
+// The guest does not get this signal now, so that nothing has interrupted its call.
+void make_call_anew(ThreadBlock* t, KernelUcontext* context, const Boundary& at) {
+  if (!has_failed_with_eintr(context, at)) return;
+  context->mcontext.regs[abi::kRip] = call_site(t->return_address);
+  context->mcontext.regs[abi::kRax] = at.number;
 }
 
 bool default_is_ignore(int signal) {
@@ -101,21 +116,18 @@ void guest_signal(ThreadBlock* t, KernelUcontext* context, const Boundary& at, i
   bool blocked = (t->guest_mask & signal_bit(signal)) != 0;
   if (blocked && (kHostSignals & signal_bit(signal)) != 0) {
     keep_pending(t, signal, info);
-    // A blocked signal interrupts nothing (and sigtimedwait is to find it): the call is made anew.
-    if (at.made_call && static_cast<std::int64_t>(context->mcontext.regs[abi::kRax]) == -kEINTR) {
-      context->mcontext.regs[abi::kRip] = call_site(t->return_address);
-      context->mcontext.regs[abi::kRax] = at.number;
-    }
-    return;
+    return make_call_anew(t, context, at);  // sigtimedwait is to find it
   }
   if (action.handler == kSigIgn || action.handler == kSigDfl) {
     bool ignored = action.handler == kSigIgn || default_is_ignore(signal);
-    if (fault || !ignored) die_by(t, context, signal);
-    return;
+    if (fault || !ignored) return die_by(t, context, signal);
+    return make_call_anew(t, context, at);
   }
-  bool ended_wait = at.made_call && static_cast<std::int64_t>(context->mcontext.regs[abi::kRax]) == -kEINTR;
+  bool ended_wait = has_failed_with_eintr(context, at);
   if (!ended_wait) t->has_wait_mask = 0;
-  if (at.before_call && t->interrupted.valid != 0) settle_interrupted(t, context, action);
+  if (ended_wait) report_remaining(t->call, context->mcontext.regs);
+  if (at.before_call && at.begun && t->interrupted.valid != 0)
+    settle_interrupted(t, context, action);
   t->interrupted.valid = 0;
   deliver(t, context, signal, info);
 }
@@ -143,7 +155,6 @@ KernelSigaction front_action(int signal, std::uint64_t guest_flags) {
   constexpr std::uint64_t kPassed = kSaRestart | kSaNocldstop | kSaNocldwait | kSaExposeTagbits;
   std::uint64_t flags = kSaSiginfo | kSaOnstack | kSaRestorer | (guest_flags & kPassed);
   if (signal == kSigsegv || signal == kSigbus) flags |= kSaNodefer;
-  if (signal == abi::kParkSignal) flags |= kSaRestart;
   return {sys::address(reinterpret_cast<const void*>(&cairn_front)), flags, label(cairn_restorer),
           kAllBlocked & ~kFaults};
 }
@@ -226,7 +237,7 @@ void cairn_front(int signal, KernelSiginfo* info, KernelUcontext* context) {
     return defer(t, context, signal, what);
   }
   if (deferred && still_blocked(t, signal)) {
-    regs[abi::kRip] = to_runnable(regs[abi::kRip]);
+    leave_boundary(t, context);
     return keep_in_kernel(t, signal, what);
   }
   t->in_front = 1;
@@ -234,7 +245,7 @@ void cairn_front(int signal, KernelSiginfo* info, KernelUcontext* context) {
     park(t, context, at);
   else
     guest_signal(t, context, at, signal, what);
-  regs[abi::kRip] = to_runnable(regs[abi::kRip]);
+  leave_boundary(t, context);
   t->faults_blocked = 0;
   t->in_front = 0;
 }

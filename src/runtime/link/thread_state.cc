@@ -1,6 +1,7 @@
 #include "runtime/link/thread_state.h"
 
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/socket_timeouts.h"
 #include "runtime/host/clocks.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
@@ -111,6 +112,7 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->system_time_offset_ns = g_clocks.system_ns;
   out->guest_vdso = guest_vdso();
   out->static_program = static_program() ? 1 : 0;
+  out->socket_timeouts = socket_timeouts_armed() ? 1 : 0;
   out->stub_blocks = list_stub_blocks(out->stub_block, sizeof(out->stub_block) / 8);
   string_copy(out->executable, sizeof(out->executable), g_executable);
 }
@@ -129,6 +131,7 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
               state.user_time_offset_ns, state.system_time_offset_ns});
   set_static_program(state.static_program != 0);
   string_copy(g_executable, sizeof(g_executable), state.executable);
+  if (state.socket_timeouts != 0) arm_socket_timeouts();
   return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "abi/boot.h"
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/socket_timeouts.h"
 #include "runtime/host/clocks.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
@@ -69,6 +70,8 @@ void take(const char* pair, BootOptions* boot) {
   else if (starts_with(pair, "mono=")) boot->monotonic_ns = number, boot->clocks_shifted = true;
   else if (starts_with(pair, "boot=")) boot->boottime_ns = number, boot->clocks_shifted = true;
   else if (starts_with(pair, "cpu=")) boot->process_cpu_ns = number, boot->clocks_shifted = true;
+  else if (starts_with(pair, "sockto="))
+    boot->socket_timeouts = number != 0;
   else die("unknown key in the boot string");
 }
 
@@ -94,6 +97,7 @@ void read_boot_options(const KernelStart& start, BootOptions* boot) {
 void resume_boot_state(const BootOptions& boot) {
   if (boot.virtual_pid != 0 && boot.virtual_pid != g_process.real_pid)
     bind_id(boot.virtual_pid, g_process.real_pid);
+  if (boot.socket_timeouts) arm_socket_timeouts();
   if (!boot.clocks_shifted) return;
   set_clocks({boot.monotonic_ns, boot.boottime_ns, boot.process_cpu_ns, 0, 0});
   arm(kShiftedClockHandlers);
@@ -120,6 +124,7 @@ std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd) {
     at = append_decimal(append(at, ";boot="), g_clocks.boottime_ns);
     at = append_decimal(append(at, ";cpu="), g_clocks.process_cpu_ns);
   }
+  if (socket_timeouts_armed()) at = append(at, ";sockto=1");
   if (static_cast<std::uint64_t>(at - out) >= room) die("boot string too long");
   return static_cast<std::uint64_t>(at - out);
 }

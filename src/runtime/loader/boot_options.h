@@ -24,12 +24,13 @@ struct BootOptions {
   bool seccomp;
   std::int64_t monotonic_ns, boottime_ns, process_cpu_ns;
   bool clocks_shifted;
+  bool socket_timeouts;
   const char* program_path;
 };
 
 // Ends the process with one line if the arguments are not ours.
 void read_boot_options(const KernelStart& start, BootOptions* boot);
-// What a program's exec has to carry over: the clocks.
+// What a program's exec has to carry over: the clocks, and which rows are armed.
 void resume_boot_state(const BootOptions& boot);
 // The string for an exec by this process; returns its length.
 std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd);

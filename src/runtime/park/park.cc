@@ -12,12 +12,12 @@
 #include "runtime/park/park.h"
 
 #include "abi/park.h"
+#include "runtime/handlers/go_on.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/site_map.h"
 #include "runtime/link/server.h"
 #include "sys/syscall.h"
-#include "syscalls/restart.h"
 
 namespace cairn::runtime {
 namespace {
@@ -32,19 +32,29 @@ void futex_wait(std::atomic<std::uint32_t>* word, std::uint32_t value) {
   (void)sys::call(__NR_futex, sys::address(word), kFutexWait, value, 0);
 }
 
-// A call that this park interrupted is made anew afterwards; the guest never hears of it.
+// A call that this park interrupted goes on afterwards; the guest never hears of it. (Without
+// SA_RESTART the kernel lets every such call end with EINTR, or with the part that is done.)
 void remember_interrupted(ThreadBlock* t, KernelUcontext* context, const Boundary& at) {
   std::uint64_t* regs = context->mcontext.regs;
-  bool interrupted = at.made_call && static_cast<std::int64_t>(regs[abi::kRax]) == -kEINTR;
-  if (!interrupted && !at.before_call) return;
-  if (at.before_call && t->interrupted.valid != 0 && t->interrupted.number == at.number) return;
+  auto result = static_cast<std::int64_t>(regs[abi::kRax]);
+  bool interrupted = at.made_call && result == -kEINTR;
+  bool divided = at.made_call && result > 0 && may_have_more(at.number);
+  bool again = at.before_call && at.begun;
+  if (again && t->interrupted.valid != 0) return;
+  if (!interrupted && !divided && !again) return;
+  if (interrupted && at.number == __NR_close) {  // the descriptor is gone all the same
+    regs[abi::kRax] = 0;
+    return;
+  }
   t->interrupted = {};
   if (t->call.valid != 0 && t->call.number == at.number) t->interrupted = t->call;
   t->interrupted.valid = 1;
   t->interrupted.number = at.number;
   t->interrupted.return_address = t->return_address;
   t->interrupted.stack_pointer = regs[abi::kRsp];
-  if (!interrupted) return;
+  t->interrupted.progress = divided ? static_cast<std::uint64_t>(result) : 0;
+  if (divided && at.number == __NR_recvmmsg) take_back_interruption(regs[abi::kRdi]);
+  t->polled = 0;
   regs[abi::kRip] = call_site(t->return_address);
   regs[abi::kRax] = at.number;
 }

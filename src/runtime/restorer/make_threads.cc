@@ -11,9 +11,9 @@
 #include "runtime/handlers/dispatch.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/boundary.h"
 #include "runtime/intercept/door.h"
 #include "runtime/intercept/entry.h"
-#include "runtime/intercept/site_map.h"
 #include "runtime/intercept/text.h"
 #include "runtime/intercept/vdso.h"
 #include "runtime/link/server.h"
@@ -70,9 +70,8 @@ std::int32_t prepare(ThreadBlock* t) {
     status = sys::call(__NR_rseq, t->rseq_address, t->rseq_bytes, 0, t->rseq_signature);
   if (!status.ok()) return static_cast<std::int32_t>(status.raw);
   KernelUcontext* context = context_of(t);
-  std::uint64_t* regs = context->mcontext.regs;
-  regs[abi::kRip] = to_runnable(regs[abi::kRip]);
   context->mask = t->guest_mask & ~kHostSignals;
+  leave_boundary(t, context);
   context->stack = {t->sigstack, 0, 0, t->sigstack_bytes};
   arm_thread(t);
   return 0;
