@@ -36,6 +36,10 @@ void read_attributes(const nlmsghdr* header, UnixDiagnosis& diagnosis) {
       unix_diag_rqlen lengths{};
       std::memcpy(&lengths, data, sizeof lengths);
       diagnosis.backlog = lengths.udiag_wqueue;
+    } else if (attribute->rta_type == UNIX_DIAG_VFS) {
+      unix_diag_vfs name{};
+      std::memcpy(&name, data, sizeof name);
+      diagnosis.name_inode = name.udiag_vfs_ino;
     } else if (attribute->rta_type == UNIX_DIAG_ICONS) {
       diagnosis.waiting.resize(RTA_PAYLOAD(attribute) / sizeof(std::uint32_t));
       std::memcpy(diagnosis.waiting.data(), data, diagnosis.waiting.size() * sizeof(std::uint32_t));
@@ -55,7 +59,7 @@ Result<UnixDiagnosis> diagnose_unix_socket(std::uint64_t inode) {
   request.body.sdiag_family = AF_UNIX;
   request.body.udiag_states = 0xffffffff;
   request.body.udiag_ino = static_cast<std::uint32_t>(inode);
-  request.body.udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN;
+  request.body.udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN | UDIAG_SHOW_VFS;
   request.body.udiag_cookie[0] = request.body.udiag_cookie[1] = 0xffffffff;
   if (::send(link.get(), &request, sizeof request, 0) != sizeof request)
     return os_failure("ask the kernel about a unix socket");

@@ -14,6 +14,7 @@ struct UnixDiagnosis {
   std::uint32_t peer_inode = 0;   // 0: none, gone, or not accepted yet
   std::uint32_t backlog = 0;      // of a listener
   std::uint32_t shutdown = 0;     // 1 receiving, 2 sending
+  std::uint32_t name_inode = 0;   // of the file that it was bound to; 0: none
   std::vector<std::uint32_t> waiting;  // inodes of clients that were not accepted yet
 };
 

@@ -1,10 +1,15 @@
 // How sockets come back, since most of it cannot be done in any order:
 //
-//   create    all sockets exist: pairs as pairs, listeners bound and listening, accepted connections
+//   create    all sockets exist: pairs as pairs, listeners bound and listening, accepted
+//   connections
 //             connected through a listener of the same name (peer credentials are the process' own,
 //             so every call that sets some is made inside)
 //   connect   datagram sockets are connected to names; queues are filled, by the peer, in order;
 //             then waiting connections, shutdowns, options, closed peers
+//
+// A relative name is what the program gave to bind and what getsockname says, and so it is bound
+// again, by the process, from its working directory. The agent has another one, and goes by
+// /proc/self/fd.
 #include "resources/unix_socket.h"
 
 #include <fcntl.h>
@@ -65,10 +70,33 @@ Result<bool> waits_inside(const CaptureContext& context, const OpenFile& client)
   return false;
 }
 
+constexpr std::size_t kPathStart = offsetof(sockaddr_un, sun_path);
+
 std::string path_of(const std::string& raw) {
-  constexpr std::size_t kStart = offsetof(sockaddr_un, sun_path);
-  if (raw.size() <= kStart || raw[kStart] == '\0') return {};  // unnamed or abstract
-  return raw.c_str() + kStart;
+  if (raw.size() <= kPathStart || raw[kPathStart] == '\0') return {};  // unnamed or abstract
+  return {raw.c_str() + kPathStart, ::strnlen(raw.c_str() + kPathStart, raw.size() - kPathStart)};
+}
+
+bool is_relative(const std::string& raw) {
+  const auto path = path_of(raw);
+  return !path.empty() && path.front() != '/';
+}
+
+// The file that the socket was bound to, if it still has that name.
+Result<> capture_name(const CaptureContext& context, const OpenFile& file,
+                      const UnixDiagnosis& diagnosis, UnixSocket& record) {
+  const auto& raw = record.bound().raw();
+  const bool relative = is_relative(raw);
+  const auto path = relative ? context.process.proc_path("cwd") + "/" + path_of(raw) : path_of(raw);
+  struct stat info {};
+  const bool found = !path.empty() && ::lstat(path.c_str(), &info) == 0 &&
+                     static_cast<std::uint32_t>(info.st_ino) == diagnosis.name_inode;
+  if (found) record.set_bound_mode(info.st_mode);
+  const bool reached_by_name = diagnosis.state == kListening || record.type() == SOCK_DGRAM;
+  if (!found && relative && reached_by_name)
+    return cannot_save(file, "a unix socket that is bound to the relative name " + path_of(raw) +
+                                 ", which is not in the working directory,");
+  return {};
 }
 
 Result<> capture_connection(CaptureContext& context, OpenFile& file,
@@ -116,11 +144,10 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   CAIRN_ASSIGN(const int type, socket_option(fd, SOL_SOCKET, SO_TYPE));
   record.set_type(type);
   CAIRN_ASSIGN(auto bound, local_address(fd));
-  if (struct stat info {}; !path_of(bound).empty() && ::stat(path_of(bound).c_str(), &info) == 0)
-    record.set_bound_mode(info.st_mode);
   record.mutable_bound()->set_raw(std::move(bound));
   record.mutable_peer_address()->set_raw(peer_address(fd));
   CAIRN_ASSIGN(const auto diagnosis, diagnose_unix_socket(file.info.st_ino));
+  CAIRN_TRY(capture_name(context, file, diagnosis, record));
   CAIRN_TRY(capture_options(fd, AF_UNIX, type, *record.mutable_options()));
   if (diagnosis.state == kListening) return capture_listener(context, file, diagnosis, record);
   record.set_state(UnixSocket::UNCONNECTED);
@@ -137,15 +164,53 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
 
 // --- rebuild
 
+std::string file_of(const RebuildContext& context, const std::string& raw) {
+  return is_relative(raw) ? context.image.program().working_directory() + "/" + path_of(raw)
+                          : path_of(raw);
+}
+
+// The same name as seen from here, for as long as this lives.
+struct Reachable {
+  std::string raw;
+  Fd directory{};
+};
+
+Result<Reachable> reach(const RebuildContext& context, const std::string& raw) {
+  if (!is_relative(raw)) return Reachable{raw};
+  const auto& directory = context.image.program().working_directory();
+  Reachable name{raw.substr(0, kPathStart), Fd(::open(directory.c_str(), O_PATH | O_CLOEXEC))};
+  if (!name.directory.valid()) return os_failure("open the working directory", directory);
+  name.raw += fmt::format("/proc/self/fd/{}/{}", name.directory.get(), path_of(raw)) + '\0';
+  if (name.raw.size() > sizeof(sockaddr_un))
+    return refusal("too long a name of a socket:", path_of(raw));
+  return name;
+}
+
+const sockaddr* address_of(const std::string& raw) {
+  return reinterpret_cast<const sockaddr*>(raw.data());
+}
+socklen_t length_of(const std::string& raw) {
+  return static_cast<socklen_t>(raw.size());
+}
+
+// The process is where a relative name counts from.
+Result<> go_where_it_counts(RebuildContext& context, const std::string& raw) {
+  if (!is_relative(raw)) return {};
+  CAIRN_ASSIGN(const auto directory,
+               context.process.scratch_text(context.image.program().working_directory()));
+  CAIRN_TRY(context.process.syscall(SYS_chdir, directory.address()));
+  return {};
+}
+
 // A stale name in the file system makes room; a name that somebody serves does not.
-Result<> clear_name(const std::string& raw, int type) {
-  const auto path = path_of(raw);
+Result<> clear_name(const RebuildContext& context, const std::string& raw, int type) {
+  const auto path = file_of(context, raw);
   struct stat info {};
   if (path.empty() || ::lstat(path.c_str(), &info) != 0) return {};
   if (!S_ISSOCK(info.st_mode)) return refusal("in place of the socket is now another file:", path);
   const Fd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(raw.data()),
-                static_cast<socklen_t>(raw.size())) == 0)
+  CAIRN_ASSIGN(const auto name, reach(context, raw));
+  if (::connect(probe.get(), address_of(name.raw), length_of(name.raw)) == 0)
     return refusal("another program serves the socket", path);
   if (::unlink(path.c_str()) != 0) return os_failure("remove the old socket", path);
   return {};
@@ -157,6 +222,7 @@ Result<int> socket_inside(RebuildContext& context, int type) {
 }
 
 Result<> bind_inside(RebuildContext& context, int number, const std::string& raw) {
+  CAIRN_TRY(go_where_it_counts(context, raw));
   CAIRN_ASSIGN(const auto name, context.process.scratch_bytes(std::as_bytes(std::span(raw))));
   CAIRN_TRY(context.process.syscall(SYS_bind, number, name.address(), raw.size()));
   return {};
@@ -166,9 +232,11 @@ Result<Fd> make_bound(RebuildContext& context, const UnixSocket& record) {
   CAIRN_ASSIGN(const int number, socket_inside(context, record.type()));
   const auto& raw = record.bound().raw();
   if (!raw.empty()) {
-    CAIRN_TRY(clear_name(raw, record.type()));
+    CAIRN_TRY(clear_name(context, raw, record.type()));
     CAIRN_TRY(bind_inside(context, number, raw));
-    if (record.bound_mode() != 0) (void)::chmod(path_of(raw).c_str(), record.bound_mode() & 07777);
+    if (record.bound_mode() != 0 &&
+        ::chmod(file_of(context, raw).c_str(), record.bound_mode() & 07777) != 0)
+      return os_failure("give a socket's file its mode", file_of(context, raw));
   }
   if (record.state() == UnixSocket::LISTENING)
     CAIRN_TRY(context.process.syscall(SYS_listen, number, record.backlog()));
@@ -193,6 +261,7 @@ const image::KernelObject* listener_named(const RebuildContext& context, const s
 }
 
 Result<> connect_inside(RebuildContext& context, int number, const std::string& raw) {
+  CAIRN_TRY(go_where_it_counts(context, raw));
   CAIRN_ASSIGN(const auto name, context.process.scratch_bytes(std::as_bytes(std::span(raw))));
   CAIRN_TRY(context.process.syscall(SYS_connect, number, name.address(), raw.size()));
   return {};
@@ -233,7 +302,7 @@ Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocke
   }
   CAIRN_ASSIGN(const int number, socket_inside(context, client.type()));
   if (!client.bound().raw().empty()) {
-    CAIRN_TRY(clear_name(client.bound().raw(), client.type()));
+    CAIRN_TRY(clear_name(context, client.bound().raw(), client.type()));
     CAIRN_TRY(bind_inside(context, number, client.bound().raw()));
   }
   CAIRN_TRY(connect_inside(context, number, raw));
@@ -244,7 +313,7 @@ Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocke
     return {};
   }));
   if (saved == nullptr && server.bound_mode() == 0 && !path_of(raw).empty())
-    ::unlink(path_of(raw).c_str());
+    ::unlink(file_of(context, raw).c_str());
   CAIRN_ASSIGN(Fd client_fd, fetch_and_close(context, number));
   CAIRN_ASSIGN(Fd server_fd, fetch_and_close(context, accepted));
   return std::pair(std::move(server_fd), std::move(client_fd));
@@ -323,7 +392,11 @@ Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) 
             context.made.contains(other.id()))
           from = context.made[other.id()].get();
     const RoomyBuffers room(from);
-    CAIRN_TRY(send_message(context, from, message, by_name ? record.bound().raw() : std::string()));
+    Reachable name;
+    if (by_name) {
+      CAIRN_ASSIGN(name, reach(context, record.bound().raw()));
+    }
+    CAIRN_TRY(send_message(context, from, message, name.raw));
   }
   return {};
 }
@@ -333,10 +406,11 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   const int fd = context.made[object.id()].get();
   const auto& peer = record.peer_address().raw();
   if (record.state() == UnixSocket::CONNECTED && !connection_oriented(record.type()) &&
-      peer_address(fd).empty() && !peer.empty() &&
-      ::connect(fd, reinterpret_cast<const sockaddr*>(peer.data()),
-                static_cast<socklen_t>(peer.size())) != 0)
-    return os_failure("connect a datagram socket again");
+      peer_address(fd).empty() && !peer.empty()) {
+    CAIRN_ASSIGN(const auto name, reach(context, peer));
+    if (::connect(fd, address_of(name.raw), length_of(name.raw)) != 0)
+      return os_failure("connect a datagram socket again");
+  }
   CAIRN_TRY(fill_queue(context, object));
   for (const auto client : record.pending_object_ids())
     CAIRN_TRY(lend(context, context.made[client].get(), [&](int number) {
