@@ -1,19 +1,20 @@
 #include "resources/timerfd.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+
+#include "resources/clocks.h"
 
 namespace cairn::resources {
 namespace {
 
-constexpr long kBillion = 1'000'000'000;
 constexpr unsigned long kSetTicks = _IOW('T', 0, std::uint64_t);  // TFD_IOC_SET_TICKS, Linux 3.17
 
 bool matches(const OpenFile& file) { return file.link == "anon_inode:[timerfd]"; }
@@ -32,18 +33,10 @@ void set_time(image::TimeSpec& record, const timespec& time) {
   record.set_nanoseconds(time.tv_nsec);
 }
 
-timespec time_of(const image::TimeSpec& record) {
-  return {record.seconds(), static_cast<long>(record.nanoseconds())};
-}
-
-timespec add(timespec a, const timespec& b) {
-  a.tv_sec += b.tv_sec;
-  a.tv_nsec += b.tv_nsec;
-  if (a.tv_nsec >= kBillion) {
-    ++a.tv_sec;
-    a.tv_nsec -= kBillion;
-  }
-  return a;
+std::int64_t now(clockid_t clock) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return nanoseconds(time);
 }
 
 bool is_zero(const timespec& time) { return time.tv_sec == 0 && time.tv_nsec == 0; }
@@ -53,23 +46,53 @@ bool is_absolute_wall_clock(const image::TimerFd& record) {
          (record.clock() == CLOCK_REALTIME || record.clock() == CLOCK_REALTIME_ALARM);
 }
 
-Result<> capture(CaptureContext&, OpenFile& file, image::KernelObject& object) {
-  CAIRN_ASSIGN(const auto fdinfo, fdinfo_of(file.copy.get()));
-  auto& record = *object.mutable_timerfd();
-  record.set_clock(std::atoi(fdinfo_value(fdinfo, "clockid").c_str()));
-  record.set_ticks(std::strtoull(fdinfo_value(fdinfo, "ticks").c_str(), nullptr, 10));
-  record.set_settime_flags(static_cast<std::uint32_t>(
-      std::strtoul(fdinfo_value(fdinfo, "settime flags").c_str(), nullptr, 8)));
-  CAIRN_ASSIGN(auto left, parse_time(fdinfo, "it_value"));
-  CAIRN_ASSIGN(const auto interval, parse_time(fdinfo, "it_interval"));
-  // A point in the world's time stays one; every other clock is the guest's, which was stopped.
-  if (is_absolute_wall_clock(record) && !is_zero(left)) {
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    left = add(now, left);
+// A periodic timer that has expired stands still until it is asked, and does not tell when that
+// was: asking it makes it go on, with all its expirations counted, as a read would.
+Result<image::TimerFd> settled(int fd) {
+  for (;;) {
+    itimerspec ahead{};
+    if (::timerfd_gettime(fd, &ahead) != 0) return os_failure("read a timerfd");
+    CAIRN_ASSIGN(const auto fdinfo, fdinfo_of(fd));
+    CAIRN_ASSIGN(const auto left, parse_time(fdinfo, "it_value"));
+    CAIRN_ASSIGN(const auto interval, parse_time(fdinfo, "it_interval"));
+    if (is_zero(left) && !is_zero(interval) && !is_zero(ahead.it_value))
+      continue;  // again, just now
+    image::TimerFd record;
+    record.set_clock(std::atoi(fdinfo_value(fdinfo, "clockid").c_str()));
+    record.set_ticks(std::strtoull(fdinfo_value(fdinfo, "ticks").c_str(), nullptr, 10));
+    record.set_settime_flags(static_cast<std::uint32_t>(
+        std::strtoul(fdinfo_value(fdinfo, "settime flags").c_str(), nullptr, 8)));
+    set_time(*record.mutable_state()->mutable_left(), left);
+    set_time(*record.mutable_state()->mutable_interval(), interval);
+    return record;
   }
-  set_time(*record.mutable_state()->mutable_left(), left);
-  set_time(*record.mutable_state()->mutable_interval(), interval);
+}
+
+// The guest's clock stood still since `then`, its timers did not: what they did meanwhile is
+// undone.
+void wind_back(image::TimerFd& record, std::int64_t passed) {
+  auto& state = *record.mutable_state();
+  std::int64_t left = nanoseconds(state.left());
+  const std::int64_t interval = nanoseconds(state.interval());
+  if (left == 0) return;
+  left += passed;
+  while (interval > 0 && left > interval && record.ticks() > 0) {
+    left -= interval;
+    record.set_ticks(record.ticks() - 1);
+  }
+  set_nanoseconds(*state.mutable_left(), left);
+}
+
+Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
+  auto& record = *object.mutable_timerfd();
+  CAIRN_ASSIGN(record, settled(file.copy.get()));
+  auto& left = *record.mutable_state()->mutable_left();
+  if (is_absolute_wall_clock(record)) {  // a point in the world's time stays one
+    if (nanoseconds(left) != 0) set_nanoseconds(left, nanoseconds(left) + now(CLOCK_REALTIME));
+    return {};
+  }
+  const auto guest_now = now(CLOCK_MONOTONIC) + context.runtime->monotonic_offset_ns;
+  wind_back(record, guest_now - nanoseconds(context.result.process.clocks().monotonic()));
   return {};
 }
 
@@ -79,29 +102,21 @@ Result<Fd> create(RebuildContext&, const image::KernelObject& object) {
   return fd;
 }
 
-// An expiration that was not read holds a periodic timer: its next one is computed at the read. It is
-// made to expire at once, so that it is in that same state again.
-Result<> wait_expired(int fd) {
-  pollfd entry{fd, POLLIN, 0};
-  if (::poll(&entry, 1, 10000) != 1) return failure(ETIMEDOUT, "let a timerfd expire");
-  return {};
-}
-
-Result<> start(int fd, const image::TimerFd& record) {
-  itimerspec setting{time_of(record.state().interval()), time_of(record.state().left())};
+// `passed`: for how long the guest's clock has been going again.
+Result<> start(int fd, image::TimerFd record, std::int64_t passed) {
+  std::int64_t left = nanoseconds(record.state().left());
+  const std::int64_t interval = nanoseconds(record.state().interval());
   const int flags = static_cast<int>(record.settime_flags());
-  const bool expired_periodic = record.ticks() > 0 && is_zero(setting.it_value) &&
-                                !is_zero(setting.it_interval);
-  if (expired_periodic) {
-    setting.it_value = {0, 1};
-  } else if ((flags & TFD_TIMER_ABSTIME) && !is_absolute_wall_clock(record) &&
-             !is_zero(setting.it_value)) {
-    timespec now{};
-    if (::clock_gettime(record.clock(), &now) != 0) return os_failure("read a timerfd's clock");
-    setting.it_value = add(now, setting.it_value);
+  if (left != 0 && !is_absolute_wall_clock(record)) {
+    left -= passed;
+    for (; interval > 0 && left <= 0; left += interval) record.set_ticks(record.ticks() + 1);
+    left = std::max<std::int64_t>(left, 1);
+    if (flags & TFD_TIMER_ABSTIME) left += now(record.clock());
   }
+  itimerspec setting{};
+  setting.it_interval = {interval / kNanosecondsPerSecond, interval % kNanosecondsPerSecond};
+  setting.it_value = {left / kNanosecondsPerSecond, left % kNanosecondsPerSecond};
   if (::timerfd_settime(fd, flags, &setting, nullptr) != 0) return os_failure("start a timerfd");
-  if (expired_periodic) CAIRN_TRY(wait_expired(fd));
   const std::uint64_t ticks = record.ticks();
   if (ticks > 0 && ::ioctl(fd, kSetTicks, &ticks) != 0)
     return os_failure("set a timerfd's expirations");
@@ -111,10 +126,13 @@ Result<> start(int fd, const image::TimerFd& record) {
 }  // namespace
 
 Result<> start_timerfds(RebuildContext& context) {
+  CAIRN_ASSIGN(const auto runtime, context.process.runtime_state());
+  const auto resumed =
+      nanoseconds(context.image.clocks().monotonic()) - runtime->monotonic_offset_ns;
   for (const auto& object : context.objects) {
     const auto made = context.made.find(object.id());
     if (object.has_timerfd() && made != context.made.end())
-      CAIRN_TRY(start(made->second.get(), object.timerfd()));
+      CAIRN_TRY(start(made->second.get(), object.timerfd(), now(CLOCK_MONOTONIC) - resumed));
   }
   return {};
 }
