@@ -74,7 +74,8 @@ Result<Fd> create(RebuildContext&, const image::KernelObject&) {
   return fd;
 }
 
-Result<> add_entry(RebuildContext& context, int set, const image::EpollEntry& entry) {
+Result<> change_entry(RebuildContext& context, int set, int operation,
+                      const image::EpollEntry& entry) {
   auto& process = context.process;
   epoll_event event{};
   event.events = entry.events();
@@ -82,17 +83,17 @@ Result<> add_entry(RebuildContext& context, int set, const image::EpollEntry& en
   CAIRN_ASSIGN(const auto place, process.scratch_object(event));
   for (const int number : context.numbers[entry.object_id()])
     if (number == entry.number()) {
-      CAIRN_TRY(process.syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, number, place.address()));
+      CAIRN_TRY(process.syscall(SYS_epoll_ctl, set, operation, number, place.address()));
       return {};
     }
-  // The number leads elsewhere now: it is lent to the entry's file for the moment of the adding.
+  // The number leads elsewhere now: it is lent to the entry's file for the moment of the call.
   const auto made = context.made.find(entry.object_id());
   if (made == context.made.end()) return refusal("an epoll entry whose file is not in the image");
   const auto flags = process.syscall(SYS_fcntl, entry.number(), F_GETFD);
   const auto keep = process.syscall(SYS_fcntl, entry.number(), F_DUPFD_CLOEXEC, 0);
   const RemoteProcess::Placement lent{made->second.get(), entry.number(), FD_CLOEXEC};
   CAIRN_TRY(process.place_fds(std::span(&lent, 1)));
-  CAIRN_TRY(process.syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, entry.number(), place.address()));
+  CAIRN_TRY(process.syscall(SYS_epoll_ctl, set, operation, entry.number(), place.address()));
   if (!flags || !keep) {
     CAIRN_TRY(process.syscall(SYS_close, entry.number()));
     return {};
@@ -103,9 +104,31 @@ Result<> add_entry(RebuildContext& context, int set, const image::EpollEntry& en
   return {};
 }
 
+Result<> add_entry(RebuildContext& context, int set, const image::EpollEntry& entry) {
+  return change_entry(context, set, EPOLL_CTL_ADD, entry);
+}
+
+// An entry that has fired reports nothing, not even an error. There is no call for it: it is added
+// for all that its file may be ready for, and fires into our hands. It is the only one in the set
+// that can. A file that is ready for nothing leaves it able to report an error or a hang-up.
+Result<> add_fired(RebuildContext& context, int set, image::EpollEntry entry) {
+  const auto saved = entry.events();
+  entry.set_events(saved | EPOLLONESHOT | EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+  CAIRN_TRY(add_entry(context, set, entry));
+  CAIRN_ASSIGN(const auto place, context.process.scratch_object(epoll_event{}));
+  CAIRN_ASSIGN(const auto fired,
+               context.process.syscall(SYS_epoll_wait, set, place.address(), 1, 0));
+  if (fired == 1) return {};
+  entry.set_events(saved);
+  return change_entry(context, set, EPOLL_CTL_MOD, entry);
+}
+
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   const int set = context.number_of(object.id());
-  for (const auto& entry : object.epoll().entries()) CAIRN_TRY(add_entry(context, set, entry));
+  for (const auto& entry : object.epoll().entries())
+    if (entry.disarmed()) CAIRN_TRY(add_fired(context, set, entry));
+  for (const auto& entry : object.epoll().entries())
+    if (!entry.disarmed()) CAIRN_TRY(add_entry(context, set, entry));
   return {};
 }
 
