@@ -102,9 +102,23 @@ Result<> capture_options(int fd, int domain, int type, SocketOptions& options) {
   return {};
 }
 
+namespace {
+
+// V6ONLY is set before bind, and refused after it. That of the two timestamps which is off would
+// turn the other one off as well.
+bool is_left_out(const image::SocketOption& option) {
+  const bool timestamp = option.name() == SO_TIMESTAMP || option.name() == SO_TIMESTAMPNS;
+  const bool off = option.value().find_first_not_of('\0') == std::string::npos;
+  return (option.level() == IPPROTO_IPV6 && option.name() == IPV6_V6ONLY) ||
+         (option.level() == SOL_SOCKET && timestamp && off);
+}
+
+}  // namespace
+
 Result<> restore_options(int fd, const SocketOptions& options) {
   for (const auto& option : options)
-    if (::setsockopt(fd, option.level(), option.name(), option.value().data(),
+    if (!is_left_out(option) &&
+        ::setsockopt(fd, option.level(), option.name(), option.value().data(),
                      static_cast<socklen_t>(option.value().size())) != 0) {
       // SO_PRIORITY above 6 and the like need a privilege that the setter had.
       return os_failure("set a socket option", fmt::format("({}, {})", option.level(), option.name()));
