@@ -1,6 +1,7 @@
 #include "runtime/intercept/boundary.h"
 
 #include "abi/arena.h"
+#include "abi/export_page.h"
 #include "runtime/handlers/time_arguments.h"
 #include "runtime/intercept/entry.h"
 #include "runtime/intercept/site_map.h"
@@ -66,12 +67,13 @@ Boundary made(ThreadBlock* t, KernelUcontext* context) {
   return {Moment::kGuest, true, false, t->rax, false};
 }
 
-// In the fast path, and where the slow one begins, all registers but rcx and r11 are the guest's
-// own.
+// In the fast path, on the export page's jump to it (which lies below), and where the slow one begins,
+// all registers but rcx and r11 are the guest's own.
 Boundary in_fast_path(ThreadBlock* t, KernelUcontext* context) {
   std::uint64_t* regs = context->mcontext.regs;
   std::uint64_t rip = regs[abi::kRip];
-  std::uint64_t back = rip == label(cairn_entry) ? regs[abi::kRcx] : t->return_address;
+  bool saved = rip > label(cairn_entry);
+  std::uint64_t back = saved ? t->return_address : regs[abi::kRcx];
   bool done = within(rip, cairn_fast_done, cairn_fast_end);
   bool begun =
       was_begun(context, cairn_fast_call, cairn_fast_done) || is_interrupted(t, regs[abi::kRax]);
@@ -86,6 +88,8 @@ struct VdsoFunction {
   const char* call;
 };
 
+constexpr std::uint32_t kVdsoSlots = 5;  // from Slot::kVdsoClockGettime on
+
 // Inside our wrapper or the kernel's function: as if it had not been called yet.
 Boundary in_vdso(ThreadBlock* t, KernelUcontext* context) {
   static const VdsoFunction kFunctions[] = {
@@ -96,7 +100,7 @@ Boundary in_vdso(ThreadBlock* t, KernelUcontext* context) {
       {cairn_vdso_getcpu, cairn_vdso_getcpu_call}};
   std::uint64_t* regs = context->mcontext.regs;
   std::uint64_t rip = regs[abi::kRip];
-  for (unsigned i = 0; i < 5; ++i) {
+  for (unsigned i = 0; i < kVdsoSlots; ++i) {
     if (!up_to(rip, kFunctions[i].start, kFunctions[i].call)) continue;
     regs[abi::kRip] = guest_vdso_function(i + 2);
     return {Moment::kGuest, false, false, 0, false};
@@ -124,6 +128,19 @@ void narrow_mask(ThreadBlock* t, KernelUcontext* context) {
   context->mask = t->guest_mask & ~kHostSignals;
 }
 
+constexpr std::uint64_t kExportPageBytes = 4096;
+
+// On a jump of the export page: the function that it leads to has not begun.
+Boundary on_export_page(ThreadBlock* t, KernelUcontext* context) {
+  std::uint64_t* regs = context->mcontext.regs;
+  auto slot = static_cast<std::uint32_t>((regs[abi::kRip] - abi::kArenaBase) / abi::kSlotBytes);
+  constexpr auto kFirst = static_cast<std::uint32_t>(abi::Slot::kVdsoClockGettime);
+  if (slot == static_cast<std::uint32_t>(abi::Slot::kSyscallEntry)) return in_fast_path(t, context);
+  if (slot < kFirst || slot >= kFirst + kVdsoSlots) return {Moment::kHost, false, false, 0, false};
+  regs[abi::kRip] = guest_vdso_function(slot);
+  return {Moment::kGuest, false, false, 0, false};
+}
+
 Boundary find_boundary(ThreadBlock* t, KernelUcontext* context) {
   std::uint64_t* regs = context->mcontext.regs;
   std::uint64_t rip = regs[abi::kRip];
@@ -133,6 +150,7 @@ Boundary find_boundary(ThreadBlock* t, KernelUcontext* context) {
     return {Moment::kGuest, false, false, 0, false};
   }
   if (up_to(rip, cairn_entry, cairn_slow)) return in_fast_path(t, context);
+  if (rip < abi::kArenaBase + kExportPageBytes) return on_export_page(t, context);
   if (up_to(rip, cairn_tail, cairn_tail_call)) return not_made(t, context);
   if (rip == label(cairn_tail_done)) {
     narrow_mask(t, context);
