@@ -31,7 +31,8 @@ void set_up_first_thread() {
   set_gs(t);
 }
 
-// What the guest inherits through exec: ignored signals and the mask.
+// What the guest inherits through exec: ignored signals and the mask. The host's own signals stay
+// blocked: a park request that came before there was a handler waits until the guest is entered.
 void inherit_signals(ThreadBlock* t, const BootOptions& boot) {
   for (int signal = 1; signal <= 64; ++signal) {
     KernelSigaction now{};
@@ -45,8 +46,23 @@ void inherit_signals(ThreadBlock* t, const BootOptions& boot) {
   // string.
   if (boot.operation == BootOperation::kExec) mask &= ~kHostSignals;
   t->guest_mask = mask | boot.blocked;
-  mask &= ~kHostSignals;
+  mask |= kHostSignals;
   (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&mask), 0, 8);
+}
+
+// The first instruction of a program, with its mask: what was pending is taken there.
+[[noreturn]] void enter_guest(ThreadBlock* t, const EntryPoint& entry) {
+  constexpr std::uint64_t kUserCode = 0x33, kUserData = 0x2b, kInterruptsOn = 0x202;
+  auto* context = reinterpret_cast<KernelUcontext*>(t->return_frame);
+  memset(context, 0, sizeof(*context));
+  std::uint64_t* regs = context->mcontext.regs;
+  regs[abi::kRip] = entry.rip;
+  regs[abi::kRsp] = entry.rsp;
+  regs[abi::kEflags] = kInterruptsOn;
+  regs[abi::kCsGsFs] = kUserCode | kUserData << 48;
+  context->mask = t->guest_mask & ~kHostSignals;
+  context->stack = {t->sigstack, 0, 0, t->sigstack_bytes};
+  cairn_sigreturn_to(context);
 }
 
 }  // namespace
@@ -82,5 +98,5 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
   EntryPoint entry = start_program(start, request);
   unmap_around(cairn::sys::address(stack));
   park_if_frozen(t);
-  cairn_enter_guest(entry.rip, entry.rsp);
+  enter_guest(t, entry);
 }

@@ -47,29 +47,6 @@ cairn_export_page:
         call cairn_main
         ud2
 
-        // cairn_enter_guest(rip, rsp): the first instruction of a program.
-        global cairn_enter_guest
-        mov %rsi, %rsp
-        mov %rdi, %rcx
-        mov %rcx, %gs:TB_RETURN
-        xor %eax, %eax
-        xor %ebx, %ebx
-        xor %edx, %edx
-        xor %esi, %esi
-        xor %edi, %edi
-        xor %ebp, %ebp
-        xor %r8d, %r8d
-        xor %r9d, %r9d
-        xor %r10d, %r10d
-        xor %r11d, %r11d
-        xor %r12d, %r12d
-        xor %r13d, %r13d
-        xor %r14d, %r14d
-        xor %r15d, %r15d
-        pushq $0x202                  // below the guest's first stack word; gone at once
-        popfq
-        jmp *%gs:TB_RETURN
-
         // ---- a system call --------------------------------------------------------------------
         // rax: number, rcx: where to return to. Flags are the guest's: nothing before the syscall
         // instruction may change them, hence jrcxz and a table indexed by 16 bits.

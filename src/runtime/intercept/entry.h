@@ -16,7 +16,6 @@ extern const char cairn_entry[], cairn_fast_call[], cairn_fast_done[],
     cairn_vdso_time_call[], cairn_vdso_clock_getres[], cairn_vdso_clock_getres_call[],
     cairn_vdso_getcpu[], cairn_vdso_getcpu_call[], cairn_vdso_end[];
 
-[[noreturn]] void cairn_enter_guest(std::uint64_t rip, std::uint64_t rsp);
 [[noreturn]] void cairn_sigreturn_to(void* context);
 [[noreturn]] void cairn_exit_thread(std::uint32_t* in_use, int status);
 std::int64_t cairn_spawn(std::uint64_t flags, std::uint64_t stack, cairn::runtime::ThreadBlock* block,
