@@ -116,10 +116,14 @@ Result<> capture_timers(CaptureContext& context) {
     CAIRN_ASSIGN(const auto place, context.process.scratch_object(itimerval{}));
     CAIRN_TRY(context.process.syscall(SYS_getitimer, which, place.address()));
     CAIRN_ASSIGN(const auto value, context.process.read_object<itimerval>(place.address()));
-    if (nanoseconds(value.it_value) == 0 && nanoseconds(value.it_interval) == 0) continue;
+    const auto interval = nanoseconds(value.it_interval);
+    auto left = nanoseconds(value.it_value);
+    if (left == 0 && interval == 0) continue;
+    // Its signal is pending: the kernel lets the timer go on when that is taken.
+    if (left == 0) left = interval;
     auto& record = *context.result.process.add_interval_timers();
     record.set_which(which);
-    set_state(*record.mutable_state(), nanoseconds(value.it_interval), nanoseconds(value.it_value));
+    set_state(*record.mutable_state(), interval, left);
   }
   // Without CONFIG_CHECKPOINT_RESTORE the file is missing, and with it all knowledge of timers.
   CAIRN_ASSIGN(const auto text, read_text_file(context.process.proc_path("timers")));
