@@ -3,6 +3,7 @@
 //
 // flavours: all
 // downtime: 4
+// not: fifty because it tells a downtime by how much time has passed
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
