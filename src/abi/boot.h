@@ -16,7 +16,9 @@
 //   vpid      the VirtualPid where it differs from the real one, else 0
 //   mode      DoorMode (segment.h)
 //   seccomp   1: the filter is already installed
-//   mono, boot, cpu  offsets of the guest's clocks in ns, signed
+//   mono, boot, cpu, user, sys, cuser, csys  offsets of the guest's clocks in ns, signed
+//   tcpu, tuser, tsys  the same for the clocks of the thread
+//   start     when the process began, in ticks (field 22 of its stat), or 0
 //   errfd     restore: where the one line goes that says why it failed
 
 namespace cairn::abi {

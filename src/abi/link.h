@@ -141,7 +141,10 @@ struct ThreadState {
   InterruptedCall interrupted;
   std::int64_t cpu_clock_offset_ns; // added to the thread's CPU clock for the guest
   std::uint64_t pending_virtual;    // host-owned signals that the guest has pending and blocked
-  std::uint64_t reserved[8];
+  std::int64_t user_time_offset_ns; // the same for RUSAGE_THREAD
+  std::int64_t system_time_offset_ns;
+  std::uint64_t ended;              // 0, or 1 + exit status: a first thread that others have outlived
+  std::uint64_t reserved[5];
 };
 
 struct GuestSigaction {
@@ -170,7 +173,14 @@ struct RuntimeState {
   std::uint64_t stub_block[1024];   // addresses of stub blocks (guest memory, self-describing)
   char executable[4096];            // the guest's /proc/self/exe
   std::uint64_t socket_timeouts;    // 1: it may have a socket with SO_RCVTIMEO or SO_SNDTIMEO
-  std::uint64_t reserved[31];
+  std::int64_t children_user_offset_ns;    // RUSAGE_CHILDREN
+  std::int64_t children_system_offset_ns;
+  std::int32_t virtual_parent;      // getppid, getpgrp and getsid; 0: not known
+  std::int32_t virtual_group;
+  std::int32_t virtual_session;
+  std::uint32_t reserved1;
+  std::uint64_t start_ticks;        // field 22 of /proc/PID/stat; 0: not known
+  std::uint64_t reserved[26];
 };
 
 }  // namespace cairn::abi

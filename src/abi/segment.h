@@ -12,11 +12,12 @@
 #include <cstdint>
 
 #include "abi/arena.h"
+#include "abi/id_table.h"
 
 namespace cairn::abi {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31'47'45'53'4e'52'43ULL;  // "CRNSEG1"
-inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kSegmentVersion = 2;
 inline constexpr std::uint32_t kMaxProcesses = 4096;
 inline constexpr std::uint32_t kPlanRequests = 16;
 
@@ -73,6 +74,7 @@ struct JobSegment {
   char plan_cache[4096];   // directory of <build-id>.plan files
   PlanRequest plans[kPlanRequests];
   ProcessSlot slots[kMaxProcesses];
+  IdTable ids;             // all zero until a restart
 };
 
 inline JobSegment* job_segment() { return reinterpret_cast<JobSegment*>(kSegment); }

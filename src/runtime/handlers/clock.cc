@@ -2,6 +2,7 @@
 
 #include "runtime/handlers/dispatch.h"
 #include "runtime/host/clocks.h"
+#include "runtime/host/job.h"
 #include "runtime/host/support.h"
 #include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
@@ -69,7 +70,7 @@ std::int64_t read_field(const char* path, const char* name) {
 
 Action timerfd_settime(ThreadBlock* t) {
   char path[64];
-  append_decimal(append(path, "/proc/self/fdinfo/"), static_cast<std::int32_t>(t->rdi));
+  append_decimal(append(path, "/proc/thread-self/fdinfo/"), static_cast<std::int32_t>(t->rdi));
   return settime(t, static_cast<std::int32_t>(read_field(path, "clockid:")));
 }
 
@@ -101,7 +102,7 @@ std::int32_t clock_of_timer(std::int32_t id) {
 }
 
 Action timer_settime(ThreadBlock* t) {
-  return settime(t, clock_of_timer(static_cast<std::int32_t>(t->rdi)));
+  return settime(t, virtual_clock(clock_of_timer(static_cast<std::int32_t>(t->rdi))));
 }
 
 struct Timeval {
@@ -115,12 +116,18 @@ Timeval add(Timeval time, std::int64_t ns) {
 }
 
 std::int64_t after_getrusage(ThreadBlock* t, std::int64_t result) {
-  constexpr std::int32_t kSelf = 0;
+  constexpr std::int32_t kSelf = 0, kChildren = -1, kThread = 1;
+  auto who = static_cast<std::int32_t>(t->rdi);
+  bool own = t->process == &g_process;  // a vfork child has used none of this
+  std::int64_t user = 0, system = 0;
+  if (who == kSelf && own) user = g_clocks.user_ns, system = g_clocks.system_ns;
+  if (who == kChildren && own) user = g_clocks.children_user_ns, system = g_clocks.children_system_ns;
+  if (who == kThread) user = t->user_time_offset_ns, system = t->system_time_offset_ns;
   Timeval times[2];
-  if (result != 0 || static_cast<std::int32_t>(t->rdi) != kSelf) return result;
+  if (result != 0 || (user == 0 && system == 0)) return result;
   if (copy_from_guest(times, t->rsi, sizeof(times)) != 0) return result;
-  times[0] = add(times[0], g_clocks.user_ns);
-  times[1] = add(times[1], g_clocks.system_ns);
+  times[0] = add(times[0], user);
+  times[1] = add(times[1], system);
   return copy_to_guest(t->rsi, times, sizeof(times));
 }
 
@@ -128,16 +135,24 @@ Action getrusage(ThreadBlock* t) { return pass(t, after_getrusage); }
 
 std::int64_t after_times(ThreadBlock* t, std::int64_t result) {
   constexpr std::int64_t kTick = kSecond / 100;  // USER_HZ
-  std::int64_t ticks[2];
-  if (t->rdi != 0 && copy_from_guest(ticks, t->rdi, sizeof(ticks)) == 0) {
-    ticks[0] += g_clocks.user_ns / kTick;
-    ticks[1] += g_clocks.system_ns / kTick;
-    (void)!copy_to_guest(t->rdi, ticks, sizeof(ticks));
+  if (t->process == &g_process && t->rdi != 0) {
+    CpuTicks ticks = cpu_ticks();
+    (void)!copy_to_guest(t->rdi, &ticks, sizeof(ticks));
   }
   return result + g_clocks.monotonic_ns / kTick;
 }
 
 Action times(ThreadBlock* t) { return pass(t, after_times); }
+
+// The uptime, which heads struct sysinfo, goes with CLOCK_BOOTTIME.
+std::int64_t after_sysinfo(ThreadBlock* t, std::int64_t result) {
+  std::int64_t uptime = 0;
+  if (result != 0 || copy_from_guest(&uptime, t->rdi, sizeof(uptime)) != 0) return result;
+  uptime += g_clocks.boottime_ns / kSecond;
+  return copy_to_guest(t->rdi, &uptime, sizeof(uptime));
+}
+
+Action sysinfo(ThreadBlock* t) { return pass(t, after_sysinfo); }
 
 }  // namespace
 
@@ -146,6 +161,7 @@ const HandlerRow kShiftedClockHandlers[] = {{__NR_clock_gettime, clock_gettime},
                                             {__NR_timer_settime, timer_settime},
                                             {__NR_getrusage, getrusage},
                                             {__NR_times, times},
+                                            {__NR_sysinfo, sysinfo},
                                             {0, nullptr}};
 
 }  // namespace cairn::runtime

@@ -12,6 +12,8 @@ namespace cairn::runtime {
 namespace {
 
 BeforeHandler g_before[syscalls::kSyscalls];
+BeforeHandler g_below[syscalls::kSyscalls];  // under what arm_above has put on top
+bool g_has_above[syscalls::kSyscalls];
 
 }  // namespace
 
@@ -23,9 +25,46 @@ void set_slow(std::uint32_t number) {
 
 void arm(const HandlerRow* rows) {
   for (; rows->before != nullptr; ++rows) {
+    (g_has_above[rows->number] ? g_below : g_before)[rows->number] = rows->before;
+    set_slow(rows->number);
+  }
+}
+
+void arm_above(const HandlerRow* rows) {
+  for (; rows->before != nullptr; ++rows) {
+    if (g_has_above[rows->number]) continue;
+    g_has_above[rows->number] = true;
+    g_below[rows->number] = g_before[rows->number];
     g_before[rows->number] = rows->before;
     set_slow(rows->number);
   }
+}
+
+Action lower(ThreadBlock* t) {
+  BeforeHandler below = g_below[t->rax & 0xffffffff];
+  return below != nullptr ? below(t) : pass(t);
+}
+
+namespace {
+std::int64_t both(ThreadBlock* t, std::int64_t result) {
+  return t->chained[1](t, t->chained[0](t, result));
+}
+}  // namespace
+
+void then(ThreadBlock* t, PostHandler post) {
+  if (t->post == nullptr) {
+    t->post = post;
+    return;
+  }
+  t->chained[0] = t->post;
+  t->chained[1] = post;
+  t->post = both;
+}
+
+void arm_shifted_ids() {
+  arm_above(kShiftedIdHandlers);
+  arm_above(kShiftedStructHandlers);
+  arm_above(kShiftedPathHandlers);
 }
 
 void build_slow_table() {
@@ -36,7 +75,7 @@ void build_slow_table() {
     if (fast) cairn_slow_table[i] = 0;
   }
   for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
-                                 kPathHandlers, kExecHandlers, kSocketHandlers})
+                                 kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers})
     arm(rows);
 }
 

@@ -18,14 +18,25 @@ struct HandlerRow {
 
 // Which calls have a handler, by family; each ends with a row whose `before` is nullptr.
 extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
-    kPathHandlers[], kExecHandlers[], kSocketHandlers[];
+    kPathHandlers[], kExecHandlers[], kSocketHandlers[], kLimitHandlers[];
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
-extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[];
+extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
+    kShiftedPathHandlers[];
+// Once the process has a file that stands for one of /proc.
+extern const HandlerRow kStandInHandlers[];
 
 void build_slow_table();
 void arm(const HandlerRow* rows);
 // The call goes through cairn_dispatch from now on.
 void set_slow(std::uint32_t number);
+// As arm; each of these handlers begins with what there was before it, by lower().
+void arm_above(const HandlerRow* rows);
+// The call as the handler below the one that runs would make it.
+Action lower(ThreadBlock* t);
+// All that concerns ids, once those of the guest are not the kernel's.
+void arm_shifted_ids();
+// `post` runs behind the post-handler that is there.
+void then(ThreadBlock* t, PostHandler post);
 
 inline Action done(ThreadBlock* t, std::int64_t result) {
   t->result = result;

@@ -9,6 +9,7 @@
 
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/path.h"
+#include "runtime/handlers/robust_list.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/deliver.h"
@@ -84,7 +85,10 @@ std::int64_t native_after_marking(ThreadBlock* t, const ExecCall& call) {
   std::uint64_t hidden = mask & ~kHostSignals;
   mark_unsupported(t->process, "runs a set-uid or 32-bit program natively");
   (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&mask), 0, 8);
+  RobustUndo undo;
+  leave_robust_list_for_exec(t, &undo);
   std::int64_t failed = native(call);
+  take_back_robust_list(undo);
   (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&hidden), 0, 8);
   unmark_unsupported(t->process);
   install_host_actions();
@@ -120,7 +124,7 @@ std::int64_t open_program(const ExecCall& call, const char* path) {
   sys::SysResult fd{};
   if (by_fd) {
     char link[64];
-    append_decimal(append(link, "/proc/self/fd/"), static_cast<std::int64_t>(call.dirfd));
+    append_decimal(append(link, "/proc/thread-self/fd/"), static_cast<std::int64_t>(call.dirfd));
     fd = sys::call(__NR_open, sys::address(link), kOpenFlags);
   } else {
     fd = sys::call(__NR_openat, directory, sys::address(path), kOpenFlags | nofollow | 0x800);
@@ -218,9 +222,10 @@ void name_empty_path(const ExecCall& call, ExecWork* work) {
 std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
   int fd = -1;
   std::uint32_t inserted = 0;
-  std::int64_t length = string_from_guest(work->path, sizeof(work->path), call.path);
-  if (length < 0) return length;
-  if (names_own_executable(t, work->path)) string_copy(work->path, sizeof(work->path), g_executable);
+  if (!guest_executable(t, call.dirfd, call.path, work->path, sizeof(work->path))) {
+    std::int64_t length = string_from_guest(work->path, sizeof(work->path), call.path);
+    if (length < 0) return length;
+  }
   std::int64_t resolved = resolve(call, work, &fd, &inserted);
   bool foreign = resolved == -kENOEXEC || resolved == -kEACCES;  // not ours, or not readable
   if (resolved < 0 && !foreign) return resolved;
@@ -247,11 +252,14 @@ std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
     // Until the new image has its handlers a park request would be death: it waits, blocked.
     std::uint64_t mask = kHostSignals;
     (void)sys::call(__NR_rt_sigprocmask, kSigBlock, sys::address(&mask), 0, 8);
+    RobustUndo undo;
+    leave_robust_list_for_exec(t, &undo);
     failed = sys::call(__NR_execve, sys::address("/proc/self/exe"), sys::address(work->vector), call.envp).raw;
     if (failed == -kENOENT && job_attached())  // no /proc here
       failed = sys::call(__NR_execve, sys::address(abi::job_segment()->runtime_path),
                          sys::address(work->vector), call.envp)
                    .raw;
+    take_back_robust_list(undo);
     (void)sys::call(__NR_rt_sigprocmask, kSigUnblock, sys::address(&mask), 0, 8);
   }
   (void)sys::call(__NR_close, static_cast<std::uint64_t>(fd));

@@ -14,18 +14,22 @@ using syscalls::Role;
 std::int64_t real_or_group(std::int64_t id) {
   auto number = static_cast<std::int32_t>(id);
   if (number > 0) return to_real(number);
-  return number < -1 ? -to_real(-number) : number;
+  return number < -1 ? -to_real_group(-number) : number;
 }
 
 bool is_plain_id(Role role) {
-  return role == Role::kPid || role == Role::kTid || role == Role::kTgid || role == Role::kPgid ||
-         role == Role::kSid;
+  return role == Role::kPid || role == Role::kTid || role == Role::kTgid;
 }
 
-bool who_is_id(std::uint64_t number, std::int32_t which) {
-  if (number == __NR_waitid) return which == 1 || which == 2;  // P_PID, P_PGID
-  if (number == __NR_ioprio_get || number == __NR_ioprio_set) return which == 1 || which == 2;
-  return which == 0 || which == 1;  // PRIO_PROCESS, PRIO_PGRP
+bool is_group(Role role) { return role == Role::kPgid || role == Role::kSid; }
+
+std::uint64_t extended(std::int32_t id) { return static_cast<std::uint64_t>(static_cast<std::int64_t>(id)); }
+
+// P_PID and P_PGID, IOPRIO_WHO_PROCESS and _PGRP are 1 and 2; PRIO_PROCESS and PRIO_PGRP 0 and 1.
+std::int32_t real_who(std::uint64_t number, std::int32_t which, std::int32_t id) {
+  bool from_zero = number == __NR_getpriority || number == __NR_setpriority;
+  std::int32_t kind = from_zero ? which + 1 : which;
+  return kind == 1 ? to_real(id) : kind == 2 ? to_real_group(id) : id;
 }
 
 void translate_arguments(ThreadBlock* t) {
@@ -34,27 +38,32 @@ void translate_arguments(ThreadBlock* t) {
     std::uint64_t& argument = t->tail.args[i];
     auto id = static_cast<std::int32_t>(argument);
     if (is_plain_id(row.args[i]))
-      argument = static_cast<std::uint64_t>(static_cast<std::int64_t>(to_real(id)));
+      argument = extended(to_real(id));
+    else if (is_group(row.args[i]))
+      argument = extended(to_real_group(id));
     else if (row.args[i] == Role::kPidOrNegative)
       argument = static_cast<std::uint64_t>(real_or_group(id));
     else if (row.args[i] == Role::kClockid)
       argument = static_cast<std::uint64_t>(real_clock(id));
-    else if (row.args[i] == Role::kWho && i > 0 &&
-             who_is_id(t->rax, static_cast<std::int32_t>(t->tail.args[i - 1])))
-      argument = static_cast<std::uint64_t>(static_cast<std::int64_t>(to_real(id)));
+    else if (row.args[i] == Role::kWho && i > 0)
+      argument = extended(real_who(t->rax, static_cast<std::int32_t>(t->tail.args[i - 1]), id));
   }
 }
 
 std::int64_t translate_result(ThreadBlock* t, std::int64_t result) {
   const syscalls::Row& row = syscalls::kTable[t->rax];
-  if (result <= 0 || !is_plain_id(row.result)) return result;
-  return to_virtual(static_cast<std::int32_t>(result));
+  if (result <= 0) return result;
+  auto id = static_cast<std::int32_t>(result);
+  if (is_group(row.result)) return to_virtual_group(id);
+  return is_plain_id(row.result) ? to_virtual(id) : result;
 }
 
 Action by_roles(ThreadBlock* t) {
-  pass(t, translate_result);
+  Action action = lower(t);
+  if (action != Action::kTail) return action;
   translate_arguments(t);
-  return Action::kTail;
+  then(t, translate_result);
+  return action;
 }
 
 // si_pid lies at offset 12 + 4 of what waitid fills in (after signo, errno, code and padding).
@@ -67,56 +76,111 @@ std::int64_t after_waitid(ThreadBlock* t, std::int64_t result) {
 }
 
 Action waitid(ThreadBlock* t) {
-  by_roles(t);
-  t->post = after_waitid;
-  return Action::kTail;
+  Action action = by_roles(t);
+  if (action == Action::kTail) then(t, after_waitid);
+  return action;
 }
 
 std::int64_t id_result(ThreadBlock*, std::int64_t result) {
   if (result > 0) return to_virtual(static_cast<std::int32_t>(result));
-  return result < -4095 ? -to_virtual(static_cast<std::int32_t>(-result)) : result;
+  return result < -4095 ? -to_virtual_group(static_cast<std::int32_t>(-result)) : result;
+}
+
+// struct f_owner_ex: F_OWNER_TID, _PID or _PGRP, and the id.
+struct Owner {
+  std::int32_t type;
+  std::int32_t id;
+};
+constexpr std::int32_t kOwnerGroup = 2;
+
+std::int64_t after_owner_out(ThreadBlock* t, std::int64_t result) {
+  Owner owner{};
+  if (result != 0 || copy_from_guest(&owner, t->rdx, sizeof(owner)) != 0) return result;
+  owner.id = owner.type == kOwnerGroup ? to_virtual_group(owner.id) : to_virtual(owner.id);
+  return copy_to_guest(t->rdx, &owner, sizeof(owner));
+}
+
+void set_owner(ThreadBlock* t) {
+  Owner owner{};
+  if (copy_from_guest(&owner, t->rdx, sizeof(owner)) != 0) return;
+  owner.id = owner.type == kOwnerGroup ? to_real_group(owner.id) : to_real(owner.id);
+  memcpy(t->id_argument, &owner, sizeof(owner));
+  t->tail.args[2] = sys::address(t->id_argument);
+}
+
+// l_pid at the end of struct flock: who holds the lock. -1: an open file's lock, not a process's.
+std::int64_t after_get_lock(ThreadBlock* t, std::int64_t result) {
+  constexpr std::uint64_t kPidOffset = 24;
+  std::int32_t pid = 0;
+  if (result != 0 || copy_from_guest(&pid, t->rdx + kPidOffset, sizeof(pid)) != 0) return result;
+  std::int32_t known = to_virtual(pid);
+  return known == pid ? result : copy_to_guest(t->rdx + kPidOffset, &known, sizeof(known));
 }
 
 Action fcntl(ThreadBlock* t) {
-  constexpr std::uint64_t kSetown = 8, kGetown = 9;
-  if (t->rsi == kGetown) return pass(t, id_result);
-  pass(t);
-  if (t->rsi == kSetown)
-    t->tail.args[2] = static_cast<std::uint64_t>(real_or_group(static_cast<std::int32_t>(t->rdx)));
-  return Action::kTail;
+  constexpr std::uint64_t kGetlk = 5, kSetown = 8, kGetown = 9, kSetownEx = 15, kGetownEx = 16,
+                          kOfdGetlk = 36;
+  Action action = lower(t);
+  if (action != Action::kTail) return action;
+  switch (t->rsi & 0xffffffff) {
+    case kGetlk:
+    case kOfdGetlk: then(t, after_get_lock); break;
+    case kGetown: then(t, id_result); break;
+    case kGetownEx: then(t, after_owner_out); break;
+    case kSetownEx: set_owner(t); break;
+    case kSetown:
+      t->tail.args[2] = static_cast<std::uint64_t>(real_or_group(static_cast<std::int32_t>(t->rdx)));
+      break;
+    default: break;
+  }
+  return action;
 }
 
-std::int64_t after_id_out(ThreadBlock* t, std::int64_t result) {
+std::int64_t after_group_out(ThreadBlock* t, std::int64_t result) {
   std::int32_t id = 0;
   if (result != 0 || copy_from_guest(&id, t->rdx, sizeof(id)) != 0) return result;
-  id = to_virtual(id);
+  id = to_virtual_group(id);
+  return copy_to_guest(t->rdx, &id, sizeof(id));
+}
+
+// A socket's owner, positive, or its group, negative.
+std::int64_t after_owner_number_out(ThreadBlock* t, std::int64_t result) {
+  std::int32_t id = 0;
+  if (result != 0 || copy_from_guest(&id, t->rdx, sizeof(id)) != 0) return result;
+  id = id < 0 ? -to_virtual_group(-id) : to_virtual(id);
   return copy_to_guest(t->rdx, &id, sizeof(id));
 }
 
 Action ioctl(ThreadBlock* t) {
-  constexpr std::uint64_t kTiocgpgrp = 0x540f, kTiocspgrp = 0x5410, kTiocgsid = 0x5429;
+  constexpr std::uint64_t kTiocgpgrp = 0x540f, kTiocspgrp = 0x5410, kTiocgsid = 0x5429,
+                          kFiosetown = 0x8901, kSiocspgrp = 0x8902, kFiogetown = 0x8903,
+                          kSiocgpgrp = 0x8904;
   std::uint64_t command = t->rsi & 0xffffffff;
-  if (command == kTiocgpgrp || command == kTiocgsid) return pass(t, after_id_out);
-  pass(t);
-  std::int32_t group = 0;
-  if (command != kTiocspgrp || copy_from_guest(&group, t->rdx, sizeof(group)) != 0) return Action::kTail;
-  group = to_real(group);
-  memcpy(t->scratch, &group, sizeof(group));
-  t->tail.args[2] = sys::address(t->scratch);
-  return Action::kTail;
+  Action action = lower(t);
+  if (action != Action::kTail) return action;
+  if (command == kTiocgpgrp || command == kTiocgsid) then(t, after_group_out);
+  if (command == kFiogetown || command == kSiocgpgrp) then(t, after_owner_number_out);
+  bool group = command == kTiocspgrp, owner = command == kFiosetown || command == kSiocspgrp;
+  std::int32_t id = 0;
+  if ((!group && !owner) || copy_from_guest(&id, t->rdx, sizeof(id)) != 0) return action;
+  id = group ? to_real_group(id) : static_cast<std::int32_t>(real_or_group(id));
+  memcpy(t->id_argument, &id, sizeof(id));
+  t->tail.args[2] = sys::address(t->id_argument);
+  return action;
 }
 
 // SIGEV_THREAD_ID names a thread.
 Action timer_create(ThreadBlock* t) {
   constexpr std::int32_t kSigevThreadId = 4;
-  by_roles(t);
+  Action action = by_roles(t);
   std::int32_t event[16];
-  if (t->rsi == 0 || copy_from_guest(event, t->rsi, sizeof(event)) != 0) return Action::kTail;
-  if (event[3] != kSigevThreadId) return Action::kTail;
+  std::uint64_t at = t->tail.args[1];
+  if (action != Action::kTail || at == 0 || copy_from_guest(event, at, sizeof(event)) != 0) return action;
+  if ((event[3] & kSigevThreadId) == 0) return action;
   event[4] = to_real(event[4]);
-  memcpy(t->scratch, event, sizeof(event));
-  t->tail.args[1] = sys::address(t->scratch);
-  return Action::kTail;
+  memcpy(t->id_argument, event, sizeof(event));
+  t->tail.args[1] = sys::address(t->id_argument);
+  return action;
 }
 
 }  // namespace
@@ -125,8 +189,6 @@ const HandlerRow kShiftedIdHandlers[] = {
     {__NR_kill, by_roles},
     {__NR_tkill, by_roles},
     {__NR_tgkill, by_roles},
-    {__NR_rt_sigqueueinfo, by_roles},
-    {__NR_rt_tgsigqueueinfo, by_roles},
     {__NR_wait4, by_roles},
     {__NR_waitid, waitid},
     {__NR_getppid, by_roles},
@@ -156,6 +218,8 @@ const HandlerRow kShiftedIdHandlers[] = {
     {__NR_migrate_pages, by_roles},
     {__NR_pidfd_open, by_roles},
     {__NR_clock_getres, by_roles},
+    {__NR_clock_settime, by_roles},
+    {__NR_clock_adjtime, by_roles},
     {__NR_fcntl, fcntl},
     {__NR_ioctl, ioctl},
     {__NR_timer_create, timer_create},

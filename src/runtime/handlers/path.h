@@ -5,7 +5,9 @@
 
 namespace cairn::runtime {
 
-// "/proc/self/exe" and its like: the kernel's answer would be the runtime's own file.
-bool names_own_executable(const ThreadBlock* t, const char* path);
+// "/proc/self/exe" and its like, where the kernel's answer would be the runtime's own file: the
+// guest's program is copied to `out`.
+bool guest_executable(ThreadBlock* t, std::uint64_t dirfd, std::uint64_t path, char* out,
+                      std::uint64_t room);
 
 }  // namespace cairn::runtime

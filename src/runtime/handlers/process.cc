@@ -1,7 +1,8 @@
 // Threads and processes come and go; what belongs to a thread and not to its memory.
 
 #include "runtime/handlers/dispatch.h"
-#include "runtime/host/arena.h"
+#include "runtime/handlers/robust_list.h"
+#include "runtime/host/clocks.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/door.h"
@@ -37,7 +38,7 @@ void copy_for_child(const ThreadBlock* parent, ThreadBlock* child) {
   child->return_address = parent->return_address;
   memcpy(&child->rax, &parent->rax, offsetof(ThreadBlock, result) - offsetof(ThreadBlock, rax));
   child->guest_mask = parent->guest_mask;
-  child->cpu_clock_offset_ns = 0;
+  child->cpu_clock_offset_ns = child->user_time_offset_ns = child->system_time_offset_ns = 0;
   child->sighand = parent->sighand;
   child->process = parent->process;
 }
@@ -100,15 +101,16 @@ Action vfork(ThreadBlock* t) {
 }
 
 Action exit_thread(ThreadBlock* t) {
+  leave_robust_list(t);
   block_all(t);
   if (t->process != &g_process || t->vfork_child != 0) {
     (void)sys::call(__NR_exit, t->rdi);  // a vfork child's block is its parent's to free
   }
-  release_ids(t);
   cairn_exit_thread(&t->in_use, static_cast<int>(t->rdi));
 }
 
 Action exit_group(ThreadBlock* t) {
+  leave_robust_lists_of_process(t);
   leave_job(t->process);
   return pass(t);
 }
@@ -163,41 +165,15 @@ Action prctl(ThreadBlock* t) {
   return pass(t);
 }
 
-// A limit on the address space (ulimit -v) must not count the arena's reservation: it is given up,
-// and the window stays ours only because nothing is ever mapped there by default.
-std::int64_t after_limit(ThreadBlock* t, std::int64_t result) {
-  if (result == 0 && t->scratch[8] != 0) release_reservation();
-  return result;
-}
-
-Action limit(ThreadBlock* t, std::uint64_t resource, std::uint64_t limits) {
-  constexpr std::uint64_t kRlimitAs = 9;
-  std::uint64_t soft = ~0ULL;
-  bool finite = (resource & 0xffffffff) == kRlimitAs && limits != 0 &&
-                copy_from_guest(&soft, limits, sizeof(soft)) == 0 && soft != ~0ULL;
-  pass(t, finite ? after_limit : nullptr);
-  t->scratch[8] = finite ? 1 : 0;
-  return Action::kTail;
-}
-
-Action setrlimit(ThreadBlock* t) { return limit(t, t->rdi, t->rsi); }
-
-Action prlimit(ThreadBlock* t) {
-  Action action = limit(t, t->rsi, t->rdx);
-  if (t->rdi != 0 && static_cast<std::int32_t>(t->rdi) != t->process->virtual_pid) t->post = nullptr;
-  t->tail.args[0] = static_cast<std::uint64_t>(
-      static_cast<std::int64_t>(to_real(static_cast<std::int32_t>(t->rdi))));
-  return action;
-}
-
 void start_process(ThreadBlock* t, bool shares_memory) {
   Process* process = t->process;
   if (!shares_memory) {
     forget_other_blocks(t);
     text_lock_after_fork();
-    ids_lock_after_fork();
     t->sighand->lock = 0;
     if ((t->sighand->sequence & 1) != 0) ++t->sighand->sequence;
+    t->cpu_clock_offset_ns = t->user_time_offset_ns = t->system_time_offset_ns = 0;
+    forget_cpu_times();
   }
   process->parent_slot = process->slot;
   process->real_pid = t->real_tid;
@@ -221,8 +197,6 @@ const HandlerRow kProcessHandlers[] = {{__NR_clone, clone},
                                        {__NR_gettid, gettid},
                                        {__NR_arch_prctl, arch_prctl},
                                        {__NR_prctl, prctl},
-                                       {__NR_setrlimit, setrlimit},
-                                       {__NR_prlimit64, prlimit},
                                        {0, nullptr}};
 
 }  // namespace cairn::runtime
@@ -237,7 +211,7 @@ extern "C" std::int64_t cairn_clone_parent(ThreadBlock* t, std::int64_t result) 
   // After vfork the child is gone from this memory; after a failure it never was.
   if (separate && (result < 0 || child->vfork_child != 0)) release_block(child);
   if (result <= 0) return result;
-  return virtual_of_new_child(static_cast<std::int32_t>(result));
+  return adopt_new_id(static_cast<std::int32_t>(result));
 }
 
 extern "C" void cairn_clone_child_start(ThreadBlock* t) {

@@ -162,7 +162,7 @@ std::int64_t after_sigtimedwait(ThreadBlock* t, std::int64_t result) {
   KernelSiginfo info{};
   if (result <= 0 || t->rsi == 0 || !ids_shifted()) return result;
   if (copy_from_guest(&info, t->rsi, sizeof(info)) != 0) return result;
-  if (info.code > 0 && info.signal != kSigchld) return result;
+  if (!siginfo_holds_pid(info.signal, info.code)) return result;
   info.sent.pid = to_virtual(info.sent.pid);
   return copy_to_guest(t->rsi, &info, sizeof(info)) != 0 ? -kEFAULT : result;
 }

@@ -144,6 +144,7 @@ void unshift(ThreadBlock* t, int index, std::int32_t clock) {
 Action clock_nanosleep(ThreadBlock* t) {
   constexpr std::uint64_t kAbsolute = 1;
   pass(t);
+  t->tail.args[0] = static_cast<std::uint64_t>(real_clock(static_cast<std::int32_t>(t->rdi)));
   if ((t->rsi & kAbsolute) == 0) {
     t->tail.args[3] = 0;
     return keep_relative_timespec(t, 2);

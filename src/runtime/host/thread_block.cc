@@ -5,7 +5,7 @@
 
 // Layout of one block's stride in the host heap:
 //
-//   | ThreadBlock ... 16 KiB | guard | host stack 64 KiB | guard | signal stack 96 KiB |
+//   | ThreadBlock ... 24 KiB | guard | host stack 64 KiB | guard | signal stack 96 KiB |
 //
 // The signal stack holds the kernel's frame (11 KiB with AMX) and what the front handler calls,
 // which in a parked thread is the link server.
@@ -14,7 +14,7 @@ namespace cairn::runtime {
 namespace {
 
 constexpr std::uint64_t kStride = 256 << 10;
-constexpr std::uint64_t kBlockBytes = 16 << 10;
+constexpr std::uint64_t kBlockBytes = 24 << 10;
 constexpr std::uint64_t kHostStackStart = 32 << 10, kHostStackEnd = 96 << 10;
 constexpr std::uint64_t kSigstackStart = 128 << 10, kSigstackEnd = 240 << 10;
 constexpr std::uint32_t kMaxBlocks = static_cast<std::uint32_t>((2ULL << 30) / kStride) * 4;
@@ -45,7 +45,7 @@ bool map_block(std::uint32_t index) {
 ThreadBlock* prepare(std::uint32_t index) {
   auto* block = reinterpret_cast<ThreadBlock*>(block_address(index));
   memset(block, 0, offsetof(ThreadBlock, in_use));
-  block->vfork_child = 0;
+  block->vfork_child = block->ended = 0;
   block->self = block;
   block->host_stack = block_address(index) + kHostStackEnd;
   block->sigstack = block_address(index) + kSigstackStart;

@@ -60,6 +60,8 @@ struct Sighand {
 // request must arrive. The guest's own use of them is kept up in the block.
 inline constexpr std::uint64_t kHostSignals = signal_bit(kSigsys) | signal_bit(abi::kParkSignal);
 
+inline constexpr std::size_t kPathRoom = 4096 + 64;  // PATH_MAX, and ids that are longer
+
 // What belongs to the thread group. A vfork child has its own although it shares all memory.
 struct Process {
   std::int32_t real_pid;
@@ -117,12 +119,15 @@ struct ThreadBlock {
   std::uint32_t polled;                // revents of its socket, if that was polled for it
   std::uint32_t wide_mask;  // blocked until it is back in the kernel: what it blocks, too
   std::int64_t cpu_clock_offset_ns;
+  std::int64_t user_time_offset_ns, system_time_offset_ns;  // RUSAGE_THREAD
 
   std::uint64_t wait_mask;         // the guest's mask for the time of a sigsuspend, ppoll ...
   std::uint32_t has_wait_mask;
   std::uint64_t mask_argument[2];  // what a `before` passes to the kernel in place of the guest's
   std::uint64_t time_argument[4];
   std::uint64_t scratch[64];
+  PostHandler chained[2];      // what `post` stands for where two handlers look at one call
+  std::uint64_t id_argument[256];  // the guest's structures with the kernel's ids in them
   alignas(16) unsigned char return_frame[512];
 
   std::uint64_t sigstack;
@@ -134,6 +139,9 @@ struct ThreadBlock {
   std::uint64_t park_call_count;
   std::uint32_t in_use;
   std::uint32_t vfork_child;
+  std::uint32_t ended;  // restore: 1 + exit status of a first thread that is not to run any more
+  char path_argument[2][kPathRoom];  // paths as the kernel is to see them,
+  char path_text[kPathRoom];         // and one as the guest wrote it
   Sighand own_sighand;
   Process own_process;
 };

@@ -13,6 +13,7 @@
 
 #include "runtime/intercept/deliver.h"
 
+#include "runtime/handlers/robust_list.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/entry.h"
 #include "runtime/intercept/front.h"
@@ -61,8 +62,7 @@ std::uint64_t write_frame(ThreadBlock* t, const KernelUcontext& context,
   out.context.mcontext.fpstate = fp_bytes != 0 ? fp : 0;
   out.context.mask = t->guest_mask;
   out.info = info;
-  bool from_process = info.code <= 0 || info.signal == kSigchld;
-  if (from_process && ids_shifted()) out.info.sent.pid = to_virtual(info.sent.pid);
+  if (ids_shifted() && siginfo_holds_pid(info.signal, info.code)) out.info.sent.pid = to_virtual(info.sent.pid);
   if (fp_bytes != 0 &&
       copy_to_guest(fp, reinterpret_cast<const void*>(context.mcontext.fpstate), fp_bytes) != 0)
     return 0;
@@ -121,6 +121,7 @@ void write_action(Sighand* hand, int signal, const abi::GuestSigaction& action) 
 }
 
 void die_by(ThreadBlock* t, KernelUcontext* context, int signal) {
+  leave_robust_lists_of_process(t);
   abi::GuestSigaction action{};
   write_action(t->sighand, signal, action);
   KernelSigaction plain{};

@@ -19,27 +19,30 @@ __vdso_\name:
         .endm
 
         // Negative clocks hold a pid: they go through the door, which knows the guest's numbers.
-        .globl __vdso_clock_gettime
-        .type __vdso_clock_gettime, @function
-        .weak clock_gettime
-        .type clock_gettime, @function
+        .macro vdso_clock name, slot_number, call
+        .globl __vdso_\name
+        .type __vdso_\name, @function
+        .weak \name
+        .type \name, @function
         .balign 16
-__vdso_clock_gettime:
-clock_gettime:
+__vdso_\name:
+\name:
         .cfi_startproc
         test %edi, %edi
         js 1f
-        movabs $(0x7e9000000000 + 2 * 16), %rax
+        movabs $(0x7e9000000000 + \slot_number * 16), %rax
         jmp *%rax
-1:      mov $228, %eax
+1:      mov $\call, %eax
         syscall
         ret
         .cfi_endproc
-        .size __vdso_clock_gettime, . - __vdso_clock_gettime
-        .size clock_gettime, . - clock_gettime
+        .size __vdso_\name, . - __vdso_\name
+        .size \name, . - \name
+        .endm
 
+        vdso_clock clock_gettime, 2, 228
         vdso gettimeofday, 3
         vdso time, 4
-        vdso clock_getres, 5
+        vdso_clock clock_getres, 5, 229
         vdso getcpu, 6
         .section .note.GNU-stack, "", @progbits

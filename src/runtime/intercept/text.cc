@@ -114,7 +114,7 @@ void ask_for_plan(int fd) {
   abi::PlanRequest* request = claim_request(job);
   if (request == nullptr) return;
   char link[64];
-  append_decimal(append(link, "/proc/self/fd/"), fd);
+  append_decimal(append(link, "/proc/thread-self/fd/"), fd);
   auto length = sys::call(__NR_readlink, sys::address(link), sys::address(request->path),
                           sizeof(request->path) - 1);
   if (!length.ok()) return request->state.store(static_cast<std::uint32_t>(abi::PlanState::kIdle));

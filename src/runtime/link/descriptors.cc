@@ -95,7 +95,7 @@ std::int32_t place_fds(int* link, int* received, const abi::LinkPlaceFd* places,
 }
 
 std::int64_t list_descriptors(int link, abi::LinkFd* out, std::uint64_t room) {
-  auto directory = sys::call(__NR_open, sys::address("/proc/self/fd"), 0x90000);
+  auto directory = sys::call(__NR_open, sys::address("/proc/thread-self/fd"), 0x90000);
   if (!directory.ok()) return directory.raw;
   alignas(8) char entries[8192];
   std::uint64_t count = 0;

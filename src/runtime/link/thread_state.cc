@@ -45,6 +45,8 @@ void fill(const ThreadBlock* t, abi::ThreadState* out) {
   out->rseq_signature = t->rseq_signature;
   out->interrupted = t->interrupted;
   out->cpu_clock_offset_ns = t->cpu_clock_offset_ns;
+  out->user_time_offset_ns = t->user_time_offset_ns;
+  out->system_time_offset_ns = t->system_time_offset_ns;
   out->pending_virtual = t->pending_host_signals;
 }
 
@@ -110,6 +112,12 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->process_cpu_offset_ns = g_clocks.process_cpu_ns;
   out->user_time_offset_ns = g_clocks.user_ns;
   out->system_time_offset_ns = g_clocks.system_ns;
+  out->children_user_offset_ns = g_clocks.children_user_ns;
+  out->children_system_offset_ns = g_clocks.children_system_ns;
+  out->start_ticks = static_cast<std::uint64_t>(g_clocks.start_ticks);
+  out->virtual_parent = to_virtual(static_cast<std::int32_t>(sys::call(__NR_getppid).raw));
+  out->virtual_group = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getpgid, 0).raw));
+  out->virtual_session = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getsid, 0).raw));
   out->guest_vdso = guest_vdso();
   out->static_program = static_program() ? 1 : 0;
   out->socket_timeouts = socket_timeouts_armed() ? 1 : 0;
@@ -128,7 +136,9 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
     if (!installed.ok()) return static_cast<std::int32_t>(installed.raw);
   }
   set_clocks({state.monotonic_offset_ns, state.boottime_offset_ns, state.process_cpu_offset_ns,
-              state.user_time_offset_ns, state.system_time_offset_ns});
+              state.user_time_offset_ns, state.system_time_offset_ns,
+              state.children_user_offset_ns, state.children_system_offset_ns,
+              static_cast<std::int64_t>(state.start_ticks)});
   set_static_program(state.static_program != 0);
   string_copy(g_executable, sizeof(g_executable), state.executable);
   if (state.socket_timeouts != 0) arm_socket_timeouts();

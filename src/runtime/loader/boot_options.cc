@@ -51,6 +51,23 @@ void take_operation(const char* value, BootOptions* boot) {
     die("unknown operation in the boot string");
 }
 
+bool take_clock(const char* pair, std::int64_t number, BootOptions* boot) {
+  boot->clocks_shifted = true;
+  if (starts_with(pair, "mono=")) boot->clocks.monotonic_ns = number;
+  else if (starts_with(pair, "boot=")) boot->clocks.boottime_ns = number;
+  else if (starts_with(pair, "cpu=")) boot->clocks.process_cpu_ns = number;
+  else if (starts_with(pair, "user=")) boot->clocks.user_ns = number;
+  else if (starts_with(pair, "sys=")) boot->clocks.system_ns = number;
+  else if (starts_with(pair, "cuser=")) boot->clocks.children_user_ns = number;
+  else if (starts_with(pair, "csys=")) boot->clocks.children_system_ns = number;
+  else if (starts_with(pair, "start=")) boot->clocks.start_ticks = number;
+  else if (starts_with(pair, "tcpu=")) boot->thread_cpu_ns = number;
+  else if (starts_with(pair, "tuser=")) boot->thread_user_ns = number;
+  else if (starts_with(pair, "tsys=")) boot->thread_system_ns = number;
+  else return false;
+  return true;
+}
+
 void take(const char* pair, BootOptions* boot) {
   const char* value = pair;
   while (*value != '=' && *value != 0 && *value != ';') ++value;
@@ -67,12 +84,10 @@ void take(const char* pair, BootOptions* boot) {
   else if (starts_with(pair, "vpid=")) boot->virtual_pid = static_cast<std::int32_t>(number);
   else if (starts_with(pair, "seccomp=")) boot->seccomp = number != 0;
   else if (starts_with(pair, "mode=")) boot->mode = static_cast<abi::DoorMode>(number);
-  else if (starts_with(pair, "mono=")) boot->monotonic_ns = number, boot->clocks_shifted = true;
-  else if (starts_with(pair, "boot=")) boot->boottime_ns = number, boot->clocks_shifted = true;
-  else if (starts_with(pair, "cpu=")) boot->process_cpu_ns = number, boot->clocks_shifted = true;
   else if (starts_with(pair, "sockto="))
     boot->socket_timeouts = number != 0;
-  else die("unknown key in the boot string");
+  else if (!take_clock(pair, number, boot))
+    die("unknown key in the boot string");
 }
 
 }  // namespace
@@ -95,13 +110,32 @@ void read_boot_options(const KernelStart& start, BootOptions* boot) {
 }
 
 void resume_boot_state(const BootOptions& boot) {
-  if (boot.virtual_pid != 0 && boot.virtual_pid != g_process.real_pid)
-    bind_id(boot.virtual_pid, g_process.real_pid);
   if (boot.socket_timeouts) arm_socket_timeouts();
+  if (ids_shifted()) arm_shifted_ids();
   if (!boot.clocks_shifted) return;
-  set_clocks({boot.monotonic_ns, boot.boottime_ns, boot.process_cpu_ns, 0, 0});
+  set_clocks(boot.clocks);
+  ThreadBlock* t = current();
+  t->cpu_clock_offset_ns = boot.thread_cpu_ns;
+  t->user_time_offset_ns = boot.thread_user_ns;
+  t->system_time_offset_ns = boot.thread_system_ns;
   arm(kShiftedClockHandlers);
 }
+
+namespace {
+
+char* append_cpu_times(char* at, const ThreadBlock* t) {
+  at = append_decimal(append(at, ";cpu="), g_clocks.process_cpu_ns);
+  at = append_decimal(append(at, ";user="), g_clocks.user_ns);
+  at = append_decimal(append(at, ";sys="), g_clocks.system_ns);
+  at = append_decimal(append(at, ";cuser="), g_clocks.children_user_ns);
+  at = append_decimal(append(at, ";csys="), g_clocks.children_system_ns);
+  at = append_decimal(append(at, ";start="), g_clocks.start_ticks);
+  at = append_decimal(append(at, ";tcpu="), t->cpu_clock_offset_ns);
+  at = append_decimal(append(at, ";tuser="), t->user_time_offset_ns);
+  return append_decimal(append(at, ";tsys="), t->system_time_offset_ns);
+}
+
+}  // namespace
 
 std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd) {
   ThreadBlock* t = current();
@@ -120,9 +154,11 @@ std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd) {
   if (t->process->virtual_pid != t->process->real_pid)
     at = append_decimal(append(at, ";vpid="), t->process->virtual_pid);
   if (cairn_clocks_shifted != 0) {
+    // A vfork child has memory and clocks of its parent, and has used nothing of that time itself.
+    bool own = t->process == &g_process;
     at = append_decimal(append(at, ";mono="), g_clocks.monotonic_ns);
     at = append_decimal(append(at, ";boot="), g_clocks.boottime_ns);
-    at = append_decimal(append(at, ";cpu="), g_clocks.process_cpu_ns);
+    if (own) at = append_cpu_times(at, t);
   }
   if (socket_timeouts_armed()) at = append(at, ";sockto=1");
   if (static_cast<std::uint64_t>(at - out) >= room) die("boot string too long");

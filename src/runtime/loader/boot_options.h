@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "abi/segment.h"
+#include "runtime/host/clocks.h"
 #include "runtime/loader/start.h"
 
 namespace cairn::runtime {
@@ -22,9 +23,10 @@ struct BootOptions {
   std::uint64_t blocked;
   std::int32_t virtual_pid;
   bool seccomp;
-  std::int64_t monotonic_ns, boottime_ns, process_cpu_ns;
+  Clocks clocks;
   bool clocks_shifted;
   bool socket_timeouts;
+  std::int64_t thread_cpu_ns, thread_user_ns, thread_system_ns;
   const char* program_path;
 };
 

@@ -53,6 +53,9 @@ void take_state(ThreadBlock* t, const abi::ThreadState& state) {
   t->rseq_signature = state.rseq_signature;
   t->interrupted = state.interrupted;
   t->cpu_clock_offset_ns = state.cpu_clock_offset_ns;
+  t->user_time_offset_ns = state.user_time_offset_ns;
+  t->system_time_offset_ns = state.system_time_offset_ns;
+  t->ended = static_cast<std::uint32_t>(state.ended);
   t->pending_host_signals = state.pending_virtual;
   KernelUcontext* context = context_of(t);
   memset(context, 0, sizeof(*context));
@@ -62,6 +65,10 @@ void take_state(ThreadBlock* t, const abi::ThreadState& state) {
 
 // The thread's own part; 0 or a negative errno.
 std::int32_t prepare(ThreadBlock* t) {
+  if (t->ended != 0) {
+    (void)sys::call(__NR_set_tid_address, 0);
+    return 0;
+  }
   auto status = sys::call(__NR_arch_prctl, kArchSetFs, t->fs_base);
   if (status.ok() && t->robust_list != 0)
     status = sys::call(__NR_set_robust_list, t->robust_list, t->robust_list_bytes);
@@ -111,12 +118,23 @@ void adopt_guest_memory() {
   for (std::uint32_t i = 0; i < state.stub_blocks; ++i) adopt_stub_block(state.stub_block[i]);
 }
 
+void bind_group_to(std::int32_t virtual_id, std::int32_t real_id) {
+  if (virtual_id > 0 && real_id > 0 && to_virtual_group(real_id) != virtual_id)
+    bind_group(virtual_id, real_id);
+}
+
 void bind_ids() {
   for (std::uint32_t i = 0; i < g_made_count; ++i)
     if (g_made[i]->virtual_tid != g_made[i]->real_tid)
       bind_id(g_made[i]->virtual_tid, g_made[i]->real_tid);
   if (g_process.virtual_pid != g_process.real_pid && to_real(g_process.virtual_pid) != g_process.real_pid)
     bind_id(g_process.virtual_pid, g_process.real_pid);
+  const abi::RuntimeState& state = restored_runtime_state();
+  auto parent = static_cast<std::int32_t>(sys::call(__NR_getppid).raw);
+  if (state.virtual_parent > 0 && to_virtual(parent) != state.virtual_parent)
+    bind_outside(state.virtual_parent, parent);
+  bind_group_to(state.virtual_group, static_cast<std::int32_t>(sys::call(__NR_getpgid, 0).raw));
+  bind_group_to(state.virtual_session, static_cast<std::int32_t>(sys::call(__NR_getsid, 0).raw));
 }
 
 }  // namespace
@@ -157,7 +175,7 @@ std::int32_t prepare_to_go(ThreadBlock* server) {
   if (g_made_count == 0) return -kEINVAL;
   adopt_guest_memory();
   arm(kShiftedClockHandlers);
-  arm(kShiftedIdHandlers);
+  arm_shifted_ids();
   for (std::uint32_t i = 1; i < g_made_count; ++i) {
     answer(g_made[i], kPrepare);
     wait_while(g_made[i], kPrepare);
@@ -168,6 +186,7 @@ std::int32_t prepare_to_go(ThreadBlock* server) {
 
 void go(ThreadBlock* server) {
   for (std::uint32_t i = 1; i < g_made_count; ++i) answer(g_made[i], kGo);
+  if (server->ended != 0) cairn_exit_thread(&server->in_use, static_cast<int>(server->ended - 1));
   cairn_sigreturn_to(context_of(server));
 }
 
