@@ -68,7 +68,7 @@ Result<storage::PageDataRef> save_content(resources::RemoteProcess& process,
   for (std::vector<PageRun>& batch : storage::plan_batches(content.runs)) {
     const std::uint64_t bytes = stored_bytes(batch);
     CAIRN_ASSIGN(storage::PageBuffer buffer, memory->acquire());
-    if (!is_private || !read_at_once(process.pid(), batch, buffer.data()))
+    if (!is_private || !read_at_once(process.task(), batch, buffer.data()))
       CAIRN_TRY(read_run_by_run(process, content, batch, buffer.data()));
     CAIRN_TRY(memory->add_pages(std::move(buffer), std::move(batch)));
     progress(bytes);

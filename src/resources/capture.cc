@@ -5,6 +5,7 @@
 #include "abi/arena.h"
 #include "abi/export_page.h"
 #include "abi/stub_block.h"
+#include "base/files.h"
 #include "resources/clocks.h"
 #include "resources/context.h"
 #include "resources/machine.h"
@@ -19,7 +20,8 @@ namespace cairn::resources {
 namespace {
 
 Result<> capture_runtime(CaptureContext& context) {
-  const auto& state = *context.runtime;
+  auto& state = *context.runtime;
+  if (state.start_ticks == 0) state.start_ticks = process_start_time(context.process.pid().value);
   auto& process = context.result.process;
   process.set_pid(state.virtual_pid);
   auto& record = *process.mutable_runtime();

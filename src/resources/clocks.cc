@@ -16,6 +16,8 @@ struct CpuTimes {
   std::int64_t process;
   std::int64_t user;
   std::int64_t system;
+  std::int64_t children_user;
+  std::int64_t children_system;
 };
 
 // Asked by the process itself: its own clocks, whatever pid it has.
@@ -24,9 +26,13 @@ Result<CpuTimes> cpu_times(RemoteProcess& process) {
   CAIRN_ASSIGN(const auto usage, process.scratch_object(rusage{}));
   CAIRN_TRY(process.syscall(SYS_clock_gettime, CLOCK_PROCESS_CPUTIME_ID, time.address()));
   CAIRN_TRY(process.syscall(SYS_getrusage, RUSAGE_SELF, usage.address()));
+  CAIRN_ASSIGN(const auto of_children, process.scratch_object(rusage{}));
+  CAIRN_TRY(process.syscall(SYS_getrusage, RUSAGE_CHILDREN, of_children.address()));
   CAIRN_ASSIGN(const auto used, process.read_object<timespec>(time.address()));
   CAIRN_ASSIGN(const auto split, process.read_object<rusage>(usage.address()));
-  return CpuTimes{nanoseconds(used), nanoseconds(split.ru_utime), nanoseconds(split.ru_stime)};
+  CAIRN_ASSIGN(const auto children, process.read_object<rusage>(of_children.address()));
+  return CpuTimes{nanoseconds(used), nanoseconds(split.ru_utime), nanoseconds(split.ru_stime),
+                  nanoseconds(children.ru_utime), nanoseconds(children.ru_stime)};
 }
 
 }  // namespace
@@ -41,6 +47,10 @@ Result<> capture_clocks(CaptureContext& context) {
   set_nanoseconds(*clocks.mutable_process_cpu(), times.process + state.process_cpu_offset_ns);
   set_nanoseconds(*clocks.mutable_user_cpu(), times.user + state.user_time_offset_ns);
   set_nanoseconds(*clocks.mutable_system_cpu(), times.system + state.system_time_offset_ns);
+  set_nanoseconds(*clocks.mutable_children_user_cpu(),
+                  times.children_user + state.children_user_offset_ns);
+  set_nanoseconds(*clocks.mutable_children_system_cpu(),
+                  times.children_system + state.children_system_offset_ns);
   return {};
 }
 
@@ -50,6 +60,9 @@ Result<> set_clock_offsets(RebuildContext& context, abi::RuntimeState& state) {
   state.process_cpu_offset_ns = nanoseconds(clocks.process_cpu()) - times.process;
   state.user_time_offset_ns = nanoseconds(clocks.user_cpu()) - times.user;
   state.system_time_offset_ns = nanoseconds(clocks.system_cpu()) - times.system;
+  state.children_user_offset_ns = nanoseconds(clocks.children_user_cpu()) - times.children_user;
+  state.children_system_offset_ns =
+      nanoseconds(clocks.children_system_cpu()) - times.children_system;
   state.monotonic_offset_ns = nanoseconds(clocks.monotonic()) - now(CLOCK_MONOTONIC);
   state.boottime_offset_ns = nanoseconds(clocks.boottime()) - now(CLOCK_BOOTTIME);
   return {};

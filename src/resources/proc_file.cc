@@ -7,10 +7,26 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 namespace cairn::resources {
 namespace {
 
 constexpr std::string_view kSelf = "/proc/self/";
+
+constexpr std::string_view kTask = "task/";
+
+// "task/4711/stat" with the thread's number as the guest knows it; 0: there is no such thread.
+std::string with_thread(const CaptureContext& context, const std::string& entry) {
+  if (!entry.starts_with(kTask)) return entry;
+  const auto tid = std::atoi(entry.c_str() + kTask.size());
+  std::int32_t known = 0;
+  for (const auto& thread : context.threads)
+    if (thread.real_tid == tid) known = thread.virtual_tid;
+  return fmt::format("task/{}{}", known,
+                     entry.substr(std::min(entry.find('/', kTask.size()), entry.size())));
+}
 
 bool matches(const OpenFile& file) {
   struct statfs system {};
@@ -23,24 +39,33 @@ bool matches(const OpenFile& file) {
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   auto& record = *object.mutable_proc_file();
   const auto own = fmt::format("/proc/{}/", context.process.pid().value);
-  if (file.link.starts_with(own))
-    record.set_path(std::string(kSelf) + file.link.substr(own.size()));
+  if (file.link == own.substr(0, own.size() - 1))
+    record.set_path(std::string(kSelf));
+  else if (file.link.starts_with(own))
+    record.set_path(std::string(kSelf) + with_thread(context, file.link.substr(own.size())));
   else if (file.link.starts_with("/proc/") && file.link.size() > 6 && file.link[6] >= '0' &&
            file.link[6] <= '9')
     return cannot_save(file, file.link + ", of another process,");
   else
     record.set_path(file.link);
-  // A thread's own entry holds a number that will be another one.
-  if (record.path().starts_with("/proc/self/task/"))
-    return cannot_save(file, file.link + ", of one thread,");
+  if (record.path().starts_with("/proc/self/task/0"))
+    return cannot_save(file, file.link + ", of a thread that has ended,");
   record.set_offset(::lseek(file.copy.get(), 0, SEEK_CUR));
   return {};
 }
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   std::string path = object.proc_file().path();
-  if (path.starts_with(kSelf))
-    path = fmt::format("/proc/{}/{}", context.process.pid().value, path.substr(kSelf.size()));
+  if (path.starts_with(kSelf)) {
+    std::string entry = path.substr(kSelf.size());
+    if (entry.starts_with(kTask)) {
+      const auto tid = context.real_tid(std::atoi(entry.c_str() + kTask.size()));
+      if (tid == 0) return refusal("the image has no such thread:", path);
+      entry = fmt::format("task/{}{}", tid,
+                          entry.substr(std::min(entry.find('/', kTask.size()), entry.size())));
+    }
+    path = fmt::format("/proc/{}/{}", context.process.pid().value, entry);
+  }
   Fd fd(::open(path.c_str(), static_cast<int>(object.status_flags() & (O_ACCMODE | O_DIRECTORY)) |
                                  O_CLOEXEC | O_NOCTTY));
   if (!fd.valid()) return os_failure("open", path);

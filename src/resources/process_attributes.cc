@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <cstdlib>
@@ -79,6 +80,20 @@ void capture_credentials(const std::string& status, image::Credentials& record) 
   record.set_capabilities_ambient(capabilities("CapAmb"));
 }
 
+// Whole seconds of CPU time that restarts have added to the process's own.
+rlim_t used_before(const abi::RuntimeState& state) {
+  return static_cast<rlim_t>(std::max<std::int64_t>(state.process_cpu_offset_ns, 0) /
+                             1'000'000'000);
+}
+
+// What is left of a limit of CPU time; never 0, which would be no second at all.
+rlim_t rest_of(rlim_t limit, const image::ProcessImage& image) {
+  const auto used =
+      static_cast<rlim_t>(std::max<std::int64_t>(image.clocks().process_cpu().seconds(), 0));
+  if (limit == RLIM_INFINITY) return limit;
+  return limit > used ? limit - used : 1;
+}
+
 Result<> capture_limits(CaptureContext& context) {
   for (int resource = 0; resource < std::ssize(kLimitNames); ++resource) {
     rlimit limit{};
@@ -86,9 +101,11 @@ Result<> capture_limits(CaptureContext& context) {
                   &limit) != 0)
       return os_failure("read the limit of", kLimitNames[static_cast<std::size_t>(resource)]);
     auto& record = *context.result.process.add_limits();
+    // The kernel's limit of CPU time is for what was used since the last restart.
+    const auto before = resource == RLIMIT_CPU ? used_before(*context.runtime) : 0;
     record.set_resource(resource);
-    record.set_soft(limit.rlim_cur);
-    record.set_hard(limit.rlim_max);
+    record.set_soft(limit.rlim_cur == RLIM_INFINITY ? RLIM_INFINITY : limit.rlim_cur + before);
+    record.set_hard(limit.rlim_max == RLIM_INFINITY ? RLIM_INFINITY : limit.rlim_max + before);
   }
   return {};
 }
@@ -124,8 +141,10 @@ Result<> capture_controls(CaptureContext& context, const std::string& status) {
   CAIRN_ASSIGN(const auto oom, read_text_file(context.process.proc_path("oom_score_adj")));
   controls.set_oom_score_adjust(std::atoi(oom.c_str()));
   CAIRN_ASSIGN(const auto filter, read_text_file(context.process.proc_path("coredump_filter")));
-  controls.set_coredump_filter(
-      static_cast<std::uint32_t>(std::strtoul(filter.c_str(), nullptr, 16)));
+  // Empty once the first thread has ended: the new process keeps its own then.
+  if (!filter.empty())
+    controls.set_coredump_filter(
+        static_cast<std::uint32_t>(std::strtoul(filter.c_str(), nullptr, 16)));
   return {};
 }
 
@@ -135,6 +154,8 @@ Result<> restore_limits(RebuildContext& context) {
     const auto resource = static_cast<__rlimit_resource>(record.resource());
     rlimit now{};
     rlimit wanted{record.soft(), record.hard()};
+    if (resource == RLIMIT_CPU)
+      wanted = {rest_of(record.soft(), context.image), rest_of(record.hard(), context.image)};
     if (::prlimit(pid, resource, nullptr, &now) != 0) return os_failure("read a limit");
     // A hard limit that is lower here stays so, as long as what the process uses is not above it.
     if (wanted.rlim_max > now.rlim_max && ::prlimit(pid, resource, &wanted, nullptr) != 0) {
@@ -188,6 +209,7 @@ Result<> restore_proc_values(RebuildContext& context) {
     return write_all(fd.get(), value);
   };
   CAIRN_TRY(put("oom_score_adj", std::to_string(controls.oom_score_adjust())));
+  if (!controls.has_coredump_filter()) return {};
   return put("coredump_filter", fmt::format("{:#x}", controls.coredump_filter()));
 }
 

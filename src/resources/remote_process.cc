@@ -8,9 +8,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iterator>
 
+#include "base/files.h"
 #include "resources/syscall_names.h"
 
 namespace cairn::resources {
@@ -34,6 +37,21 @@ Result<std::vector<T>> items_of(std::span<const std::byte> payload, const char* 
   return items;
 }
 
+bool has_ended(const std::string& directory) {
+  const auto status = read_text_file(directory + "/status");
+  const auto at = status ? status->find("\nState:\t") : std::string::npos;
+  return at == std::string::npos || (*status)[at + 8] == 'Z' || (*status)[at + 8] == 'X';
+}
+
+RealPid live_task(RealPid pid) {
+  const auto directory = fmt::format("/proc/{}", pid.value);
+  if (!has_ended(directory)) return pid;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory + "/task", error))
+    if (!has_ended(entry.path())) return RealPid{std::atoi(entry.path().filename().c_str())};
+  return pid;  // whatever is asked for will fail, and say so
+}
+
 }  // namespace
 
 Scratch::~Scratch() {
@@ -52,13 +70,17 @@ Result<RemoteProcess> RemoteProcess::open(Fd stream, Options options) {
   if (process.hello_.version != abi::kLinkVersion)
     return refusal(fmt::format("the runtime speaks version {} of the link, this agent version {}",
                                process.hello_.version, abi::kLinkVersion));
+  process.task_ = live_task(process.pid());
   if (options.direct_memory)
     process.mem_.reset(::open(process.proc_path("mem").c_str(), O_RDWR | O_CLOEXEC));
   return process;
 }
 
 std::string RemoteProcess::proc_path(std::string_view entry) const {
-  return fmt::format("/proc/{}/{}", hello_.real_pid, entry);
+  const bool of_process = task_ == pid() || entry.starts_with("task/") || entry == "timers" ||
+                          entry == "coredump_filter";
+  if (of_process) return fmt::format("/proc/{}/{}", hello_.real_pid, entry);
+  return fmt::format("/proc/{}/task/{}/{}", hello_.real_pid, task_.value, entry);
 }
 
 // --- messages -------------------------------------------------------------------------------------
@@ -232,8 +254,8 @@ std::size_t RemoteProcess::vm_transfer(bool write, std::uint64_t address,
   while (done < buffer.size()) {
     iovec local{buffer.data() + done, std::min<std::size_t>(buffer.size() - done, 1ULL << 30)};
     iovec remote{reinterpret_cast<void*>(address + done), local.iov_len};
-    const ssize_t moved = write ? ::process_vm_writev(hello_.real_pid, &local, 1, &remote, 1, 0)
-                                : ::process_vm_readv(hello_.real_pid, &local, 1, &remote, 1, 0);
+    const ssize_t moved = write ? ::process_vm_writev(task_.value, &local, 1, &remote, 1, 0)
+                                : ::process_vm_readv(task_.value, &local, 1, &remote, 1, 0);
     if (moved <= 0) break;
     done += static_cast<std::size_t>(moved);
   }

@@ -74,7 +74,11 @@ class RemoteProcess {
 
   [[nodiscard]] const abi::LinkHello& hello() const { return hello_; }
   [[nodiscard]] RealPid pid() const { return RealPid{hello_.real_pid}; }
-  [[nodiscard]] std::string proc_path(std::string_view entry) const;  // "/proc/PID/entry"
+  // A thread that lives: the first one may have ended before the others, and then the kernel shows
+  // nothing of the process by its pid, although most of it by any other thread's.
+  [[nodiscard]] RealPid task() const { return task_; }
+  // "/proc/PID/entry", or the same entry of that thread.
+  [[nodiscard]] std::string proc_path(std::string_view entry) const;
 
   // --- system calls. A negative errno becomes an Error that names the call.
   template <class... Args>
@@ -183,6 +187,7 @@ class RemoteProcess {
   Fd mem_;  // /proc/PID/mem
   Options options_;
   abi::LinkHello hello_{};
+  RealPid task_{0};
   std::shared_ptr<Scratch::Pool> pool_ = std::make_shared<Scratch::Pool>();
   std::unique_ptr<std::mutex> exchange_ = std::make_unique<std::mutex>();  // one request at a time
 };

@@ -150,7 +150,7 @@ Result<> capture_signals(CaptureContext& context) {
       for (const auto& info : infos)
         if (!is_park_request(info)) record.add_pending(as_bytes(info, *context.runtime));
     }
-  const auto leader = context.process.pid().value;
+  const auto leader = context.process.task().value;  // or who has outlived it
   CAIRN_ASSIGN(const auto shared, pending_mask(context.process, leader, "ShdPnd"));
   if (shared == 0) return {};
   CAIRN_ASSIGN(const auto own, pending_mask(context.process, leader, "SigPnd"));

@@ -5,6 +5,7 @@
 #include <linux/ioprio.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -100,21 +101,26 @@ Result<> capture_scheduling(std::int32_t tid, image::Thread& record) {
 }
 
 // What only the thread itself may ask.
-Result<> ask_thread(CaptureContext& context, std::int32_t tid, std::int64_t clock_offset,
-                    image::Thread& record) {
+Result<> ask_thread(CaptureContext& context, abi::ThreadState& state, image::Thread& record) {
+  const auto tid = state.real_tid;
   CAIRN_ASSIGN(const auto signal, context.process.scratch_object(std::int32_t{0}));
   CAIRN_ASSIGN(const auto time, context.process.scratch_object(timespec{}));
+  CAIRN_ASSIGN(const auto usage, context.process.scratch_object(rusage{}));
   std::array calls{
       RemoteProcess::make_call(tid, SYS_prctl, PR_GET_TIMERSLACK),
       RemoteProcess::make_call(tid, SYS_prctl, PR_GET_PDEATHSIG, signal.address()),
       RemoteProcess::make_call(tid, SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, time.address()),
+      RemoteProcess::make_call(tid, SYS_getrusage, RUSAGE_THREAD, usage.address()),
   };
   CAIRN_TRY(context.process.syscalls_all_ok(calls, "ask a thread for its attributes"));
   record.set_timer_slack(static_cast<std::uint64_t>(calls[0].result));
   CAIRN_ASSIGN(const auto death, context.process.read_object<std::int32_t>(signal.address()));
   record.set_parent_death_signal(death);
   CAIRN_ASSIGN(const auto used, context.process.read_object<timespec>(time.address()));
-  set_nanoseconds(*record.mutable_cpu_time(), nanoseconds(used) + clock_offset);
+  set_nanoseconds(*record.mutable_cpu_time(), nanoseconds(used) + state.cpu_clock_offset_ns);
+  CAIRN_ASSIGN(const auto split, context.process.read_object<rusage>(usage.address()));
+  state.user_time_offset_ns += nanoseconds(split.ru_utime);
+  state.system_time_offset_ns += nanoseconds(split.ru_stime);
   return {};
 }
 
@@ -161,6 +167,31 @@ Result<> restore_scheduling(std::int32_t tid, const image::Thread& record) {
   return {};
 }
 
+Result<> capture_name(CaptureContext& context, std::int32_t tid, image::Thread& record) {
+  CAIRN_ASSIGN(auto name,
+               read_text_file(context.process.proc_path(fmt::format("task/{}/comm", tid))));
+  if (name.ends_with('\n')) name.pop_back();
+  record.set_name(std::move(name));
+  return {};
+}
+
+// A first thread that has ended before the others stays until they have, as a name, an id and an
+// exit status. It comes back as a thread that ends at once.
+Result<> capture_ended_leader(CaptureContext& context) {
+  const auto pid = context.process.pid().value;
+  auto& record = *context.result.process.add_threads();
+  abi::ThreadState state{};
+  state.virtual_tid = context.runtime->virtual_pid;
+  CAIRN_ASSIGN(const auto stat, read_text_file(fmt::format("/proc/{}/stat", pid)));
+  // The last field of all is the exit code as wait() gives it.
+  const auto code = std::strtoul(stat.substr(stat.rfind(' ') + 1).c_str(), nullptr, 10);
+  state.ended = 1 + ((code >> 8) & 0xff);
+  describe(state, record);
+  CAIRN_TRY(capture_name(context, pid, record));
+  record.set_timer_slack(kDefaultSlack);
+  return capture_scheduling(pid, record);
+}
+
 }  // namespace
 
 Result<> capture_threads(CaptureContext& context) {
@@ -170,19 +201,15 @@ Result<> capture_threads(CaptureContext& context) {
   std::stable_sort(threads.begin(), threads.end(), [&](const auto& a, const auto& b) {
     return (a.real_tid == pid) > (b.real_tid == pid);
   });
-  if (threads.empty() || threads.front().real_tid != pid)
-    return refusal(fmt::format("process {}, whose first thread has ended, cannot be saved", pid));
-  for (const auto& state : threads) {
+  if (threads.empty() || threads.front().real_tid != pid) CAIRN_TRY(capture_ended_leader(context));
+  for (auto& state : threads) {
     auto& record = *context.result.process.add_threads();
+    CAIRN_TRY(ask_thread(context, state, record));
     describe(state, record);
     CAIRN_ASSIGN(const auto xsave, context.process.xsave(state.real_tid));
     record.set_xsave(std::string(reinterpret_cast<const char*>(xsave.data()), xsave.size()));
-    CAIRN_ASSIGN(auto name, read_text_file(context.process.proc_path(
-                                fmt::format("task/{}/comm", state.real_tid))));
-    if (name.ends_with('\n')) name.pop_back();
-    record.set_name(std::move(name));
+    CAIRN_TRY(capture_name(context, state.real_tid, record));
     CAIRN_TRY(capture_scheduling(state.real_tid, record));
-    CAIRN_TRY(ask_thread(context, state.real_tid, state.cpu_clock_offset_ns, record));
   }
   return {};
 }

@@ -10,6 +10,8 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <functional>
+#include <optional>
 #include <sstream>
 
 #include "base/files.h"
@@ -32,6 +34,17 @@ struct TimerSpec {
   timespec interval;
   timespec value;
 };
+
+// A CPU clock's number holds whose it is: ~id << 3 | kind, with id 0 for the caller's own. The same
+// clock by another id of its owner; -1 from `translate`: there is none.
+std::optional<int> with_owner(int clock,
+                              const std::function<std::int32_t(std::int32_t)>& translate) {
+  const bool of_descriptor = (clock & 7) == 3;
+  if (clock >= 0 || of_descriptor || ~(clock >> 3) == 0) return clock;
+  const auto id = translate(~(clock >> 3));
+  if (id < 0) return std::nullopt;
+  return static_cast<int>(~static_cast<unsigned>(id) << 3) | (clock & 7);
+}
 
 void set_state(image::TimerState& record, std::int64_t interval, std::int64_t left) {
   set_nanoseconds(*record.mutable_interval(), interval);
@@ -71,11 +84,19 @@ Result<> parse_timer(CaptureContext& context, std::istringstream& lines, int id,
     // The thread may have ended: the timer is there and does nothing.
     event.tid = found == context.threads.end() ? 0 : found->virtual_tid;
   }
-  if (clock < 0 && clock != -6 && clock != -2)  // not CLOCK_PROCESS/THREAD_CPUTIME_ID of its own
-    return refusal(fmt::format("timer {} on the CPU clock of another process or thread cannot be "
-                               "saved", id));
+  const auto known = with_owner(clock, [&](std::int32_t owner) {
+    if (owner == context.process.pid().value) return context.runtime->virtual_pid;
+    const auto found = std::find_if(context.threads.begin(), context.threads.end(),
+                                    [&](const auto& thread) { return thread.real_tid == owner; });
+    return found == context.threads.end() ? -1 : found->virtual_tid;
+  });
+  if (!known)
+    return refusal(
+        fmt::format("timer {} on the CPU clock of another process, or of a thread that "
+                    "has ended, cannot be saved",
+                    id));
   record.set_id(id);
-  record.set_clock(clock);
+  record.set_clock(*known);
   record.set_sigevent(std::string(reinterpret_cast<const char*>(&event), sizeof event));
   CAIRN_ASSIGN(const auto place, context.process.scratch_object(TimerSpec{}));
   CAIRN_TRY(context.process.syscall(SYS_timer_gettime, id, place.address()));
@@ -91,8 +112,16 @@ Result<> parse_timer(CaptureContext& context, std::istringstream& lines, int id,
 Result<> create_with_id(RebuildContext& context, const image::PosixTimer& record,
                         std::uint64_t event, std::uint64_t id_place) {
   auto& process = context.process;
+  const auto clock = with_owner(record.clock(), [&](std::int32_t owner) {
+    if (owner == context.image.pid()) return process.pid().value;
+    const auto tid = context.real_tid(owner);
+    return tid != 0 ? tid : -1;
+  });
+  if (!clock)
+    return refusal(
+        fmt::format("timer {} is on the clock of a thread that is not there", record.id()));
   for (;;) {
-    CAIRN_TRY(process.syscall(SYS_timer_create, record.clock(), event, id_place));
+    CAIRN_TRY(process.syscall(SYS_timer_create, *clock, event, id_place));
     CAIRN_ASSIGN(const auto id, process.read_object<std::int32_t>(id_place));
     if (id == record.id()) return {};
     CAIRN_TRY(process.syscall(SYS_timer_delete, id));
@@ -102,7 +131,7 @@ Result<> create_with_id(RebuildContext& context, const image::PosixTimer& record
     // timer_delete needs the number, and these are known: they follow each other.
     std::vector<abi::LinkSyscall> calls;
     for (int next = id + 1; next <= id + missing; ++next) {
-      calls.push_back(RemoteProcess::make_call(0, SYS_timer_create, record.clock(), event, id_place));
+      calls.push_back(RemoteProcess::make_call(0, SYS_timer_create, *clock, event, id_place));
       calls.push_back(RemoteProcess::make_call(0, SYS_timer_delete, next));
     }
     CAIRN_TRY(process.syscalls_all_ok(calls, "count up to a timer's number"));

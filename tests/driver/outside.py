@@ -45,7 +45,7 @@ def children(pid):
 def body(pid):
     """The /proc directory of a thread that is alive: after pthread_exit of the main thread the
     process's own shows neither memory nor descriptors."""
-    for tid in sorted(os.listdir(f"/proc/{pid}/task"), key=int):
+    for tid in sorted(os.listdir(f"/proc/{pid}/task"), key=lambda tid: (int(tid) != pid, int(tid))):
         if not status_fields(f"/proc/{pid}/task/{tid}/status", ("State",))["State"][:1] in "ZX":
             return f"/proc/{pid}/task/{tid}"
     raise ProcessLookupError(f"no thread of {pid} is alive")
@@ -119,6 +119,7 @@ def descriptor_target(place, number):
     target = os.readlink(f"{place}/fd/{number}")
     if target.endswith(" (deleted)"):
         return "a deleted file"  # whose name of old nobody can open
+    target = re.sub(r"^/proc/\d+(/task/\d+)?", "/proc/ID", target)
     return re.sub(r"\[\d+\]$", "", target)
 
 
@@ -168,6 +169,7 @@ def timers(pid):
         text = read(f"/proc/{pid}/timers")
     except OSError:
         return []
+    text = re.sub(r"ClockID: -\d+", "ClockID: of a process or thread", text)  # the id is part of it
     return re.sub(r"(notify: \w+/\w+)\.\d+", r"\1", text).splitlines()
 
 
