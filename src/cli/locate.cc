@@ -80,7 +80,7 @@ bool job_runs(const storage::OwnerRecord& owner) {
   if (auto socket = connect_unix(owner.coordinator_address)) {
     JsonLines agent(std::move(*socket));
     const bool asked = agent.send({{"request", "status"}}).has_value();
-    const auto status = asked ? agent.receive(Deadline{kAgentTimeout}) : Result<Json>(Json());
+    const auto status = asked ? agent.receive(Deadline{kAgentTimeout}) : Result<Json>(Json::object());
     if (status && status->value("running", false)) return true;
   }
   return !wait_for_process_end(owner.pid, owner.start_time, Deadline{kAgentTimeout});
