@@ -80,6 +80,10 @@ def load_program(source, binary):
     return program
 
 
+# One restart at rest, in another setting or several times: what fails in `restart` fails in these too.
+RESTARTS = {"three", "relocated", "seccomp", "dispatch", "patchonly"}
+
+
 def load_open_defects(sources):
     """{(program, flavour): reason}: what is known not to work yet. Each counts as skipped."""
     defects = {}
@@ -92,7 +96,10 @@ def load_open_defects(sources):
             words = head.split()
             if not because or len(words) < 2 or not set(words[1:]) <= set(FLAVOURS):
                 sys.exit(f"open_defects.txt: {line!r} is not understood")
-            for flavour in words[1:]:
+            flavours = set(words[1:])
+            if "restart" in flavours:
+                flavours |= RESTARTS
+            for flavour in flavours:
                 defects[words[0], flavour] = f"open defect: {reason}"
     return defects
 
