@@ -65,6 +65,7 @@ void arm_shifted_ids() {
   arm_above(kShiftedIdHandlers);
   arm_above(kShiftedStructHandlers);
   arm_above(kShiftedPathHandlers);
+  arm_by_descriptors();
 }
 
 void build_slow_table() {

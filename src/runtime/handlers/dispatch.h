@@ -22,8 +22,8 @@ extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], 
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
     kShiftedPathHandlers[];
-// Once the process has a file that stands for one of /proc.
-extern const HandlerRow kStandInHandlers[];
+// Once the process has a file that stands for one of /proc, or after a restart a signalfd.
+extern const HandlerRow kStandInHandlers[], kSignalfdHandlers[];
 
 void build_slow_table();
 void arm(const HandlerRow* rows);
@@ -35,6 +35,8 @@ void arm_above(const HandlerRow* rows);
 Action lower(ThreadBlock* t);
 // All that concerns ids, once those of the guest are not the kernel's.
 void arm_shifted_ids();
+// What the open descriptors give reason for, after a restart or an exec (descriptor_causes.cc).
+void arm_by_descriptors();
 // `post` runs behind the post-handler that is there.
 void then(ThreadBlock* t, PostHandler post);
 

@@ -61,6 +61,78 @@ Action pidfd_send_signal(ThreadBlock* t) {
   return action;
 }
 
+// ---- signals read from a descriptor ------------------------------------------------------------
+
+// struct signalfd_siginfo: number, error, code, pid ...
+constexpr std::uint64_t kSignalfdEntry = 128, kSsiCode = 8, kSsiPid = 12;
+
+bool is_signalfd(std::uint64_t fd) {
+  char link[48], target[32];
+  append_decimal(append(link, "/proc/thread-self/fd/"), static_cast<std::int32_t>(fd));
+  auto length =
+      sys::call(__NR_readlink, sys::address(link), sys::address(target), sizeof(target) - 1);
+  if (!length.ok()) return false;
+  target[length.value()] = 0;
+  return string_equal(target, "anon_inode:[signalfd]");
+}
+
+void translate_signal_entry(std::uint64_t at) {
+  std::int32_t signal = 0, code = 0;
+  bool readable = copy_from_guest(&signal, at, sizeof(signal)) == 0 &&
+                  copy_from_guest(&code, at + kSsiCode, sizeof(code)) == 0;
+  if (readable && siginfo_holds_pid(signal, code)) translate_at(at + kSsiPid);
+}
+
+bool may_be_signals(const ThreadBlock* t, std::int64_t result) {
+  return result > 0 && static_cast<std::uint64_t>(result) % kSignalfdEntry == 0 &&
+         is_signalfd(t->rdi);
+}
+
+std::int64_t after_read(ThreadBlock* t, std::int64_t result) {
+  if (!may_be_signals(t, result)) return result;
+  for (std::uint64_t at = 0; at < static_cast<std::uint64_t>(result); at += kSignalfdEntry)
+    translate_signal_entry(t->rsi + at);
+  return result;
+}
+
+// The kernel fills whole entries into each piece; one that is split over pieces is left as it is.
+std::int64_t after_readv(ThreadBlock* t, std::int64_t result) {
+  if (!may_be_signals(t, result)) return result;
+  auto left = static_cast<std::uint64_t>(result);
+  for (std::uint64_t i = 0; i < t->rdx && left > 0; ++i) {
+    std::uint64_t piece[2];
+    if (copy_from_guest(piece, t->rsi + i * sizeof(piece), sizeof(piece)) != 0) break;
+    std::uint64_t bytes = piece[1] < left ? piece[1] : left;
+    for (std::uint64_t at = 0; at + kSignalfdEntry <= bytes; at += kSignalfdEntry)
+      translate_signal_entry(piece[0] + at);
+    left -= bytes;
+  }
+  return result;
+}
+
+Action read(ThreadBlock* t) {
+  Action action = lower(t);
+  if (action == Action::kTail) then(t, after_read);
+  return action;
+}
+
+Action readv(ThreadBlock* t) {
+  Action action = lower(t);
+  if (action == Action::kTail) then(t, after_readv);
+  return action;
+}
+
+std::int64_t after_signalfd(ThreadBlock*, std::int64_t result) {
+  if (result >= 0) arm_above(kSignalfdHandlers);
+  return result;
+}
+
+Action signalfd(ThreadBlock* t) {
+  Action action = lower(t);
+  if (action == Action::kTail) then(t, after_signalfd);
+  return action;
+}
+
 // ---- credentials on sockets
 // -------------------------------------------------------------------------
 
@@ -306,9 +378,14 @@ Action ptrace(ThreadBlock* t) {
 
 }  // namespace
 
+const HandlerRow kSignalfdHandlers[] = {
+    {__NR_read, read}, {__NR_readv, readv}, {327 /* preadv2 */, readv}, {0, nullptr}};
+
 const HandlerRow kShiftedStructHandlers[] = {{__NR_rt_sigqueueinfo, rt_sigqueueinfo},
                                              {__NR_rt_tgsigqueueinfo, rt_tgsigqueueinfo},
                                              {424 /* pidfd_send_signal */, pidfd_send_signal},
+                                             {__NR_signalfd, signalfd},
+                                             {__NR_signalfd4, signalfd},
                                              {__NR_recvmsg, recvmsg},
                                              {__NR_recvmmsg, recvmmsg},
                                              {__NR_sendmsg, sendmsg},

@@ -124,7 +124,8 @@ const char* behind_proc(const char* path) {
 
 // Cheap, since every relative path of a program comes here.
 bool may_be_proc_entry(const char* text) {
-  if (text[0] == 's') return string_equal(text, "stat") || string_equal(text, "status");
+  if (starts_with(text, "self/") || starts_with(text, "thread-self/")) return true;
+  if (string_equal(text, "stat") || string_equal(text, "status")) return true;
   if (text[0] == 'e') return string_equal(text, "exe");
   if (!ids_shifted()) return false;
   if (is_digit(text[0])) {
@@ -132,9 +133,8 @@ bool may_be_proc_entry(const char* text) {
     while (is_digit(*at)) ++at;
     return *at == 0 || *at == '/';
   }
-  return starts_with(text, "task/") || starts_with(text, "self/task/") ||
-         string_equal(text, "children") || string_equal(text, "timers") ||
-         string_equal(text, "sched");
+  return starts_with(text, "task/") || string_equal(text, "children") ||
+         string_equal(text, "timers") || string_equal(text, "sched");
 }
 
 // The directory that relative paths start from, if it lies under /proc.

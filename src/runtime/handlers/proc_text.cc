@@ -456,10 +456,6 @@ std::int64_t stand_in_for(ThreadBlock* t, int fd, const ProcName& name, bool clo
   return fd;
 }
 
-void arm_stand_ins() {
-  arm_above(kStandInHandlers);
-}
-
 const HandlerRow kStandInHandlers[] = {{__NR_lseek, lseek}, {__NR_pread64, pread64}, {0, nullptr}};
 
 }  // namespace cairn::runtime

@@ -17,7 +17,4 @@ inline constexpr char kStandInLink[] = "/memfd:cairn:/proc/";
 // The path in the link's text: its length, or -1 if the text is something else.
 std::int64_t stands_in_for(const char* link, std::uint64_t length, const char** path);
 
-// After a restart: some descriptor may be such a file.
-void arm_stand_ins();
-
 }  // namespace cairn::runtime
