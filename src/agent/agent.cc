@@ -193,6 +193,7 @@ void Agent::request(JsonLines client) {
 }
 
 Json Agent::status() {
+  watch_->refresh();
   Json processes = Json::array();
   for (const abi::ProcessSlot* slot : live_slots(*segment_))
     processes.push_back(describe_process(*slot));
@@ -213,7 +214,7 @@ Json Agent::status() {
           {"mode", mode_name(settings_.mode)},
           {"interval_ms", settings_.interval.count()},
           {"checkpointing", busy_},
-          {"running", !watch_->empty()},
+          {"running", watch_->anybody_lives()},
           {"processes", processes},
           {"generations", generations},
           {"last_checkpoint", last_checkpoint_}};

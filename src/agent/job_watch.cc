@@ -1,7 +1,10 @@
 #include "agent/job_watch.h"
 
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "base/files.h"
 
@@ -62,6 +65,13 @@ void JobWatch::process_ended(RealPid pid) {
     if (holds_process(*slot) && slot->real_pid.load() == pid.value) free_slot(*slot);
   refresh();
   ended_(pid);
+}
+
+bool JobWatch::anybody_lives() const {
+  return std::any_of(pidfds_.begin(), pidfds_.end(), [](const auto& entry) {
+    pollfd ended{entry.second.get(), POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 0;
+  });
 }
 
 std::vector<RealPid> JobWatch::pids() const {

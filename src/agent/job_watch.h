@@ -28,6 +28,8 @@ class JobWatch {
   // Takes in the processes that have claimed slots since.
   void refresh();
 
+  // Asks the kernel: a process may have ended whose end the loop has not been told yet.
+  [[nodiscard]] bool anybody_lives() const;
   [[nodiscard]] bool empty() const { return pidfds_.empty(); }
   [[nodiscard]] std::vector<RealPid> pids() const;
 

@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "base/unix_socket.h"
+#include "storage/store.h"
 
 namespace cairn::cli {
 namespace {
@@ -84,6 +85,13 @@ bool job_runs(const storage::OwnerRecord& owner) {
     if (status && status->value("running", false)) return true;
   }
   return !wait_for_process_end(owner.pid, owner.start_time, Deadline{kAgentTimeout});
+}
+
+bool directory_in_use(const std::string& directory) {
+  const auto store = storage::Store::open(directory, {});
+  if (!store) return false;
+  const auto owner = (*store)->owner();
+  return owner && *owner && job_runs(**owner);
 }
 
 Result<StorePath> find_store(const std::string& text, const std::string& dir) {

@@ -20,6 +20,10 @@ namespace cairn::cli {
 // Does the job that owns a store still run? An agent whose last process has ended is waited for.
 [[nodiscard]] bool job_runs(const storage::OwnerRecord& owner);
 
+// Does a job run in this directory? It need not be a store yet; what is wrong with it otherwise its
+// next owner will say.
+[[nodiscard]] bool directory_in_use(const std::string& directory);
+
 struct StorePath {
   std::string directory;                    // absolute
   std::optional<std::uint64_t> generation;  // none: the newest, or all

@@ -28,6 +28,9 @@ ExitCode run(const RunOptions& options) {
   job.job_id = agent::make_job_id();
   job.directory = absolute(options.common.dir.empty() ? "cairn-" + job.name : options.common.dir);
 
+  if (directory_in_use(job.directory))
+    return fail(json, ExitCode::kRefused, Error{0, "another job runs in", job.directory});
+
   const std::string runtime = settings->runtime;
   const abi::DoorMode mode = settings->mode;
   const auto segment = agent::start_agent(std::move(*settings));

@@ -41,8 +41,6 @@ OPEN_DEFECTS = {
     "execs": "the name of a program that was started by descriptor, and ETXTBSY, differ",
     "seccomp_own": "a program with a seccomp filter of its own hangs",
     "int80": "32-bit system calls are answered ENOSYS",
-    "exec-errors": "two jobs one after the other in one directory: the first one's agent may be there still",
-    "limit-stack": "two jobs one after the other in one directory: the first one's agent may be there still",
 }
 
 
