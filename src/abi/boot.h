@@ -19,6 +19,8 @@
 //   mono, boot, cpu, user, sys, cuser, csys  offsets of the guest's clocks in ns, signed
 //   tcpu, tuser, tsys  the same for the clocks of the thread
 //   start     when the process began, in ticks (field 22 of its stat), or 0
+//   filters   exec: the descriptor that holds the program's own seccomp filters
+//   landlock  exec: 1 if the program is restricted by Landlock, so that it cannot be saved
 //   errfd     restore: where the one line goes that says why it failed
 
 namespace cairn::abi {

@@ -39,7 +39,6 @@ OPEN_DEFECTS = {
     "throws/patch": "the end of a handler runs natively where it is not patched",
     "nested": "a signalfd of SIGSYS gets nothing",
     "execs": "the name of a program that was started by descriptor, and ETXTBSY, differ",
-    "seccomp_own": "a program with a seccomp filter of its own hangs",
     "int80": "32-bit system calls are answered ENOSYS",
 }
 

@@ -4,6 +4,7 @@
 
 #include "runtime/handlers/go_on.h"
 #include "runtime/handlers/socket_timeouts.h"
+#include "runtime/handlers/seccomp.h"
 #include "syscalls/table.gen.h"
 
 std::uint8_t cairn_slow_table[65536];
@@ -76,8 +77,12 @@ void build_slow_table() {
     if (fast) cairn_slow_table[i] = 0;
   }
   for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
-                                 kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers})
+                                 kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers, kSeccompHandlers})
     arm(rows);
+}
+
+void all_slow() {
+  for (std::uint32_t i = 0; i < sizeof(cairn_slow_table); ++i) set_slow(i, true);
 }
 
 }  // namespace cairn::runtime
@@ -91,6 +96,10 @@ Action cairn_dispatch(ThreadBlock* t) {
   bool again = t->interrupted.valid != 0 && t->interrupted.number == t->rax &&
                t->interrupted.stack_pointer == t->guest_sp;
   if (!again) t->interrupted.valid = 0;
+  if (t->filters != nullptr || t->strict != 0) {
+    Action stopped{};
+    if (stopped_by_filter(t, &stopped)) return stopped;
+  }
   std::uint64_t number = t->rax & 0xffffffff;
   if (number >= cairn::syscalls::kSyscalls) return done(t, -kENOSYS);
   const cairn::syscalls::Row& row = cairn::syscalls::kTable[number];

@@ -18,7 +18,8 @@ struct HandlerRow {
 
 // Which calls have a handler, by family; each ends with a row whose `before` is nullptr.
 extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
-    kPathHandlers[], kExecHandlers[], kSocketHandlers[], kLimitHandlers[];
+    kPathHandlers[], kExecHandlers[], kSocketHandlers[], kLimitHandlers[],
+    kSeccompHandlers[];
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
     kShiftedPathHandlers[];
@@ -39,6 +40,8 @@ void arm_shifted_ids();
 void arm_by_descriptors();
 // `post` runs behind the post-handler that is there.
 void then(ThreadBlock* t, PostHandler post);
+// From now on every call comes to cairn_dispatch.
+void all_slow();
 
 inline Action done(ThreadBlock* t, std::int64_t result) {
   t->result = result;

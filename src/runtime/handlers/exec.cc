@@ -10,6 +10,7 @@
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/path.h"
 #include "runtime/handlers/robust_list.h"
+#include "runtime/handlers/seccomp.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/deliver.h"
@@ -239,6 +240,8 @@ std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
   }
   if (foreign) {
     if (fd >= 0) (void)sys::call(__NR_close, static_cast<std::uint64_t>(fd));
+    // A program that runs natively would run without the guest's own filters.
+    if (t->filters != nullptr) return resolved < 0 ? resolved : -kEPERM;
     return native_after_marking(t, call);
   }
   std::int64_t failed = check_interpreter(fd);
@@ -246,8 +249,13 @@ std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
     name_empty_path(call, work);
     failed = build_arguments(call, work, inserted);
   }
+  std::int64_t filters = -1;
+  if (failed == 0 && t->filters != nullptr) {
+    filters = save_filters(t);
+    if (filters < 0) failed = filters;
+  }
   if (failed == 0) {
-    write_boot_string(work->boot, sizeof(work->boot), fd);
+    write_boot_string(work->boot, sizeof(work->boot), fd, static_cast<int>(filters));
     (void)sys::call(__NR_fcntl, static_cast<std::uint64_t>(fd), 2 /* F_SETFD */, 0);
     // Until the new image has its handlers a park request would be death: it waits, blocked.
     std::uint64_t mask = kHostSignals;
@@ -262,6 +270,7 @@ std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
     take_back_robust_list(undo);
     (void)sys::call(__NR_rt_sigprocmask, kSigUnblock, sys::address(&mask), 0, 8);
   }
+  if (filters >= 0) (void)sys::call(__NR_close, static_cast<std::uint64_t>(filters));
   (void)sys::call(__NR_close, static_cast<std::uint64_t>(fd));
   return failed;
 }

@@ -1,8 +1,12 @@
 // Threads and processes come and go; what belongs to a thread and not to its memory.
 
+#include "runtime/handlers/process.h"
+
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/robust_list.h"
 #include "runtime/host/clocks.h"
+#include "runtime/handlers/seccomp.h"
+#include "runtime/host/arena.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/door.h"
@@ -19,13 +23,6 @@ constexpr std::uint64_t kCloneVm = 0x100, kCloneSighand = 0x800, kCloneVfork = 0
                         kCloneThread = 0x10000, kCloneSettls = 0x80000,
                         kCloneChildCleartid = 0x200000, kCloneUntraced = 0x800000;
 constexpr std::uint64_t kSigchldFlag = 17;
-constexpr std::uint64_t kAll = ~0ULL;
-
-void block_all(ThreadBlock* t) {
-  std::uint64_t all = kAll;
-  (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&all), 0, 8);
-  t->exit_mask = t->guest_mask & ~kHostSignals;
-}
 
 // The way out sets the guest's mask again.
 void unblock_on_exit(ThreadBlock* t) {
@@ -41,6 +38,8 @@ void copy_for_child(const ThreadBlock* parent, ThreadBlock* child) {
   child->cpu_clock_offset_ns = child->user_time_offset_ns = child->system_time_offset_ns = 0;
   child->sighand = parent->sighand;
   child->process = parent->process;
+  child->filters = parent->filters;
+  child->strict = parent->strict;
 }
 
 ThreadBlock* block_for_child(ThreadBlock* t, std::uint64_t flags) {
@@ -73,7 +72,7 @@ Action start_clone(ThreadBlock* t, std::uint64_t flags) {
   if (child == nullptr) return done(t, -kEAGAIN);
   t->child = child;
   t->scratch[0] = flags;
-  block_all(t);
+  block_signals(t);
   if (t->deferred != 0) {  // a signal came first
     if (child != t) release_block(child);
     return Action::kRetry;
@@ -100,14 +99,7 @@ Action vfork(ThreadBlock* t) {
   return start_clone(t, flags);
 }
 
-Action exit_thread(ThreadBlock* t) {
-  leave_robust_list(t);
-  block_all(t);
-  if (t->process != &g_process || t->vfork_child != 0) {
-    (void)sys::call(__NR_exit, t->rdi);  // a vfork child's block is its parent's to free
-  }
-  cairn_exit_thread(&t->in_use, static_cast<int>(t->rdi));
-}
+Action exit_thread(ThreadBlock* t) { return end_thread(t, static_cast<int>(t->rdi)); }
 
 Action exit_group(ThreadBlock* t) {
   leave_robust_lists_of_process(t);
@@ -160,8 +152,11 @@ Action arch_prctl(ThreadBlock* t) {
 }
 
 Action prctl(ThreadBlock* t) {
-  constexpr int kSetDispatch = 59;
-  if (static_cast<int>(t->rdi) == kSetDispatch) return done(t, -kEINVAL);
+  constexpr int kGetSeccomp = 21, kSetSeccomp = 22, kSetDispatch = 59;
+  auto operation = static_cast<int>(t->rdi);
+  if (operation == kSetDispatch) return done(t, -kEINVAL);
+  if (operation == kGetSeccomp) return done(t, get_seccomp(t));
+  if (operation == kSetSeccomp) return done(t, set_seccomp(t, t->rsi, t->rdx));
   return pass(t);
 }
 
@@ -198,6 +193,33 @@ const HandlerRow kProcessHandlers[] = {{__NR_clone, clone},
                                        {__NR_arch_prctl, arch_prctl},
                                        {__NR_prctl, prctl},
                                        {0, nullptr}};
+
+}  // namespace cairn::runtime
+
+namespace cairn::runtime {
+
+void block_signals(ThreadBlock* t) {
+  std::uint64_t all = ~0ULL;
+  (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&all), 0, 8);
+  t->exit_mask = t->guest_mask & ~kHostSignals;
+}
+
+Action end_thread(ThreadBlock* t, int status) {
+  leave_robust_list(t);
+  block_signals(t);
+  if (t->process != &g_process || t->vfork_child != 0) {
+    // A vfork child's block is its parent's to free.
+    (void)sys::call(__NR_exit, static_cast<std::uint64_t>(status));
+  }
+  cairn_exit_thread(&t->in_use, status);
+}
+
+std::uint32_t thread_count(const Process* process) {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < block_count(); ++i)
+    count += block_at(i)->in_use != 0 && block_at(i)->process == process ? 1 : 0;
+  return count;
+}
 
 }  // namespace cairn::runtime
 

@@ -70,6 +70,7 @@ void join_job(Process* process, std::int32_t slot_before_exec) {
   slot.exec_count.fetch_add(again ? 1 : 0);
   slot.real_pid.store(process->real_pid);
   process->slot = index;
+  if (process->unsavable != nullptr) return mark_unsupported(process, process->unsavable);
   slot.state.store(as_u32(abi::SlotState::kRunning));
 }
 

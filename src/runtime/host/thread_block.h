@@ -40,6 +40,7 @@ enum class Action : std::uint64_t {
 };
 
 struct ThreadBlock;
+struct Filter;  // handlers/seccomp.cc
 using PostHandler = std::int64_t (*)(ThreadBlock*, std::int64_t result);
 // A `post` returns this where the call is to be dispatched once more.
 inline constexpr std::int64_t kAgain = POST_AGAIN;
@@ -68,6 +69,7 @@ struct Process {
   std::int32_t virtual_pid;
   std::int32_t slot;
   std::int32_t parent_slot;
+  const char* unsavable;  // why not, or nullptr; children and programs started by exec inherit it
 };
 
 struct ThreadBlock {
@@ -89,6 +91,9 @@ struct ThreadBlock {
   std::int32_t virtual_tid;
   Sighand* sighand;
   Process* process;
+
+  Filter* filters;       // the guest's own seccomp filters, newest first
+  std::uint32_t strict;  // ... or its strict mode
 
   std::uint64_t guest_mask;  // blocked signals as the guest sees them; the kernel's mask is this
                              // without kHostSignals, except inside sigsuspend and its like

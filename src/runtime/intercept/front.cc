@@ -40,6 +40,11 @@ bool is_fault(int signal, const KernelSiginfo& info) {
   return kind && info.code > 0;
 }
 
+// The kernel's force_sig: it cannot be blocked or ignored.
+bool is_forced(int signal, const KernelSiginfo& info) {
+  return is_fault(signal, info) || (signal == kSigsys && info.code == kSysSeccomp);
+}
+
 bool is_trapped_call(int signal, const KernelSiginfo& info) {
   return signal == kSigsys && (info.code == kSysUserDispatch || info.code == kSysSeccomp);
 }
@@ -112,15 +117,16 @@ bool default_is_ignore(int signal) {
 void guest_signal(ThreadBlock* t, KernelUcontext* context, const Boundary& at, int signal,
                   const KernelSiginfo& info) {
   abi::GuestSigaction action = read_action(t->sighand, signal);
-  bool fault = is_fault(signal, info);
+  bool forced = is_forced(signal, info);
   bool blocked = (t->guest_mask & signal_bit(signal)) != 0;
+  if (blocked && signal == kSigsys && forced) return die_by(t, context, signal);
   if (blocked && (kHostSignals & signal_bit(signal)) != 0) {
     keep_pending(t, signal, info);
     return make_call_anew(t, context, at);  // sigtimedwait is to find it
   }
   if (action.handler == kSigIgn || action.handler == kSigDfl) {
     bool ignored = action.handler == kSigIgn || default_is_ignore(signal);
-    if (fault || !ignored) return die_by(t, context, signal);
+    if (forced || !ignored) return die_by(t, context, signal);
     return make_call_anew(t, context, at);
   }
   bool ended_wait = has_failed_with_eintr(context, at);

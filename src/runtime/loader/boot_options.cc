@@ -3,6 +3,7 @@
 #include "abi/boot.h"
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/socket_timeouts.h"
+#include "runtime/handlers/seccomp.h"
 #include "runtime/host/clocks.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
@@ -79,6 +80,8 @@ void take(const char* pair, BootOptions* boot) {
   if (starts_with(pair, "slot=")) boot->slot = static_cast<std::int32_t>(number);
   else if (starts_with(pair, "fd=")) boot->program_fd = static_cast<int>(number);
   else if (starts_with(pair, "errfd=")) boot->error_fd = static_cast<int>(number);
+  else if (starts_with(pair, "filters=")) boot->filters_fd = static_cast<int>(number);
+  else if (starts_with(pair, "landlock=")) boot->landlocked = number != 0;
   else if (starts_with(pair, "ign=")) boot->ignored = static_cast<std::uint64_t>(number);
   else if (starts_with(pair, "vmask=")) boot->blocked = static_cast<std::uint64_t>(number);
   else if (starts_with(pair, "vpid=")) boot->virtual_pid = static_cast<std::int32_t>(number);
@@ -96,6 +99,7 @@ void read_boot_options(const KernelStart& start, BootOptions* boot) {
   boot->slot = -1;
   boot->program_fd = -1;
   boot->error_fd = -1;
+  boot->filters_fd = -1;
   if (start.argc < 2 || !starts_with(start.argv[1], abi::kBootPrefix))
     die("this program is started by \"cairn run\"");
   const char* at = start.argv[1] + string_length(abi::kBootPrefix);
@@ -112,6 +116,8 @@ void read_boot_options(const KernelStart& start, BootOptions* boot) {
 void resume_boot_state(const BootOptions& boot) {
   if (boot.socket_timeouts) arm_socket_timeouts();
   if (ids_shifted()) arm_shifted_ids();
+  if (boot.landlocked) g_process.unsavable = kLandlocked;
+  if (boot.filters_fd >= 0) load_filters(current(), boot.filters_fd);
   if (!boot.clocks_shifted) return;
   set_clocks(boot.clocks);
   ThreadBlock* t = current();
@@ -137,12 +143,14 @@ char* append_cpu_times(char* at, const ThreadBlock* t) {
 
 }  // namespace
 
-std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd) {
+std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd, int filters_fd) {
   ThreadBlock* t = current();
   char* at = append(out, abi::kBootPrefix);
   at = append(append(append(at, "op=exec;segment="), segment_path()), ";slot=");
   at = append_decimal(at, t->process->slot);
   at = append_decimal(append(at, ";fd="), program_fd);
+  if (filters_fd >= 0) at = append_decimal(append(at, ";filters="), filters_fd);
+  if (t->process->unsavable == kLandlocked) at = append(at, ";landlock=1");
   std::uint64_t ignored = 0;
   for (int signal = 1; signal <= 64; ++signal)
     if (kernel_action_is_ours(signal) && read_action(t->sighand, signal).handler == kSigIgn)

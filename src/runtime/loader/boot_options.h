@@ -19,6 +19,8 @@ struct BootOptions {
   std::int32_t slot;
   int program_fd;
   int error_fd;
+  int filters_fd;  // the program's own seccomp filters, -1: none
+  bool landlocked;
   std::uint64_t ignored;
   std::uint64_t blocked;
   std::int32_t virtual_pid;
@@ -35,6 +37,6 @@ void read_boot_options(const KernelStart& start, BootOptions* boot);
 // What a program's exec has to carry over: the clocks, and which rows are armed.
 void resume_boot_state(const BootOptions& boot);
 // The string for an exec by this process; returns its length.
-std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd);
+std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd, int filters_fd);
 
 }  // namespace cairn::runtime
