@@ -140,7 +140,7 @@ struct ThreadState {
   std::uint32_t rseq_signature;
   InterruptedCall interrupted;
   std::int64_t cpu_clock_offset_ns; // added to the thread's CPU clock for the guest
-  std::uint64_t pending_virtual;    // host-owned signals that the guest has pending and blocked
+  std::uint64_t pending_virtual;    // 0; they are in the kernel's queues while a thread is parked
   std::int64_t user_time_offset_ns; // the same for RUSAGE_THREAD
   std::int64_t system_time_offset_ns;
   std::uint64_t ended;              // 0, or 1 + exit status: a first thread that others have outlived

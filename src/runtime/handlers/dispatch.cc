@@ -4,7 +4,9 @@
 
 #include "runtime/handlers/go_on.h"
 #include "runtime/handlers/socket_timeouts.h"
+#include "runtime/handlers/process.h"
 #include "runtime/handlers/seccomp.h"
+#include "runtime/intercept/held_signals.h"
 #include "syscalls/table.gen.h"
 
 std::uint8_t cairn_slow_table[65536];
@@ -69,6 +71,16 @@ void arm_shifted_ids() {
   arm_by_descriptors();
 }
 
+// A wait whose mask lets through what is held ends at once, as by a pending signal.
+Action end_wait(ThreadBlock* t) {
+  block_signals(t);
+  if (t->deferred != 0) return Action::kRetry;  // a signal came first
+  unblock_on_exit(t);
+  if (!take_held_signal(t, ~t->wait_mask, &t->deferred_info)) return Action::kRetry;
+  t->deferred_signal = static_cast<std::uint64_t>(t->deferred_info.signal);
+  return done(t, -kEINTR);
+}
+
 void build_slow_table() {
   for (std::uint32_t i = 0; i < sizeof(cairn_slow_table); ++i) set_slow(i);
   for (std::uint32_t i = 0; i < syscalls::kSyscalls; ++i) {
@@ -93,6 +105,7 @@ Action cairn_dispatch(ThreadBlock* t) {
   t->post = nullptr;
   t->call.valid = 0;
   t->has_wait_mask = 0;
+  t->waited_set = 0;
   bool again = t->interrupted.valid != 0 && t->interrupted.number == t->rax &&
                t->interrupted.stack_pointer == t->guest_sp;
   if (!again) t->interrupted.valid = 0;
@@ -107,6 +120,7 @@ Action cairn_dispatch(ThreadBlock* t) {
   if (row.name[0] == 0) return done(t, -kENOSYS);
   if ((row.causes & cairn::syscalls::kTimeouts) != 0 && socket_timeouts_armed()) note_start(t);
   BeforeHandler before = g_before[number];
-  if (again) return resume(t, before);
-  return before != nullptr ? before(t) : pass(t);
+  Action action = again ? resume(t, before) : before != nullptr ? before(t) : pass(t);
+  bool waits = action == Action::kTail && t->has_wait_mask != 0;
+  return waits && held_signals(t, ~t->wait_mask) != 0 ? end_wait(t) : action;
 }

@@ -16,6 +16,7 @@
 #include "runtime/intercept/deliver.h"
 #include "runtime/intercept/door.h"
 #include "runtime/intercept/front.h"
+#include "runtime/intercept/held_signals.h"
 #include "runtime/loader/boot_options.h"
 #include "runtime/loader/program.h"
 #include "runtime/loader/start.h"
@@ -262,6 +263,7 @@ std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
     (void)sys::call(__NR_rt_sigprocmask, kSigBlock, sys::address(&mask), 0, 8);
     RobustUndo undo;
     leave_robust_list_for_exec(t, &undo);
+    hand_held_signals_to_kernel(t);
     failed = sys::call(__NR_execve, sys::address("/proc/self/exe"), sys::address(work->vector), call.envp).raw;
     if (failed == -kENOENT && job_attached())  // no /proc here
       failed = sys::call(__NR_execve, sys::address(abi::job_segment()->runtime_path),

@@ -12,6 +12,7 @@
 #include "runtime/host/support.h"
 #include "runtime/intercept/deliver.h"
 #include "runtime/intercept/door.h"
+#include "runtime/intercept/held_signals.h"
 #include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
 
@@ -109,7 +110,7 @@ struct Signals {
     return (kernel & ~kHostSignals) | (mask & kHostSignals);
   }
   [[nodiscard]] std::uint64_t pending(std::uint64_t kernel) const {
-    return thread == nullptr ? kernel : kernel | thread->pending_host_signals;
+    return thread == nullptr ? kernel : kernel | held_signals(thread, ~0ULL);
   }
   [[nodiscard]] std::uint64_t with_handler(bool ignored) const {
     std::uint64_t mask = 0;

@@ -11,6 +11,7 @@
 #include "runtime/host/support.h"
 #include "runtime/intercept/door.h"
 #include "runtime/intercept/entry.h"
+#include "runtime/intercept/held_signals.h"
 #include "runtime/intercept/text.h"
 #include "runtime/park/park.h"
 #include "runtime/restorer/ids.h"
@@ -23,12 +24,6 @@ constexpr std::uint64_t kCloneVm = 0x100, kCloneSighand = 0x800, kCloneVfork = 0
                         kCloneThread = 0x10000, kCloneSettls = 0x80000,
                         kCloneChildCleartid = 0x200000, kCloneUntraced = 0x800000;
 constexpr std::uint64_t kSigchldFlag = 17;
-
-// The way out sets the guest's mask again.
-void unblock_on_exit(ThreadBlock* t) {
-  t->deferred = 1;
-  t->deferred_signal = 0;
-}
 
 // The child begins where the parent stands: its block starts as a copy of the registers.
 void copy_for_child(const ThreadBlock* parent, ThreadBlock* child) {
@@ -56,6 +51,7 @@ ThreadBlock* block_for_child(ThreadBlock* t, std::uint64_t flags) {
   if ((flags & kCloneThread) == 0) {
     child->own_process = *t->process;
     child->process = &child->own_process;
+    start_without_held_signals(child->process);
   }
   child->vfork_child = (flags & kCloneVfork) != 0 ? 1 : 0;
   // vfork keeps the alternate stack, another clone with shared memory starts without.
@@ -163,6 +159,7 @@ Action prctl(ThreadBlock* t) {
 void start_process(ThreadBlock* t, bool shares_memory) {
   Process* process = t->process;
   if (!shares_memory) {
+    start_without_held_signals(process);
     forget_other_blocks(t);
     text_lock_after_fork();
     t->sighand->lock = 0;
@@ -204,6 +201,11 @@ void block_signals(ThreadBlock* t) {
   t->exit_mask = t->guest_mask & ~kHostSignals;
 }
 
+void unblock_on_exit(ThreadBlock* t) {
+  t->deferred = 1;
+  t->deferred_signal = 0;
+}
+
 Action end_thread(ThreadBlock* t, int status) {
   leave_robust_list(t);
   block_signals(t);
@@ -211,6 +213,7 @@ Action end_thread(ThreadBlock* t, int status) {
     // A vfork child's block is its parent's to free.
     (void)sys::call(__NR_exit, static_cast<std::uint64_t>(status));
   }
+  forget_held_signals_of(t);
   cairn_exit_thread(&t->in_use, status);
 }
 
@@ -249,7 +252,6 @@ extern "C" void cairn_clone_child_start(ThreadBlock* t) {
     t->virtual_tid = adopt_new_id(t->real_tid);
   else
     start_process(t, shares_memory);
-  t->pending_host_signals = 0;
   t->interrupted.valid = 0;
   t->child = nullptr;
   unblock_on_exit(t);

@@ -2,10 +2,12 @@
 // the kernel holds what makes it come true (front.cc, deliver.cc).
 
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/process.h"
 #include "runtime/handlers/time_arguments.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/deliver.h"
 #include "runtime/intercept/front.h"
+#include "runtime/intercept/held_signals.h"
 #include "runtime/intercept/site_map.h"
 #include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
@@ -48,7 +50,14 @@ std::int64_t after_sigprocmask(ThreadBlock* t, std::int64_t result) {
   if (result != 0) return result;
   std::uint64_t old = t->guest_mask;
   t->guest_mask = t->mask_argument[1];
-  if (t->pending_host_signals != 0) release_pending_host_signals(t);
+  // The front handler, should it be who calls this, looks itself before it leaves.
+  if (t->in_front == 0 && held_signals(t, ~t->guest_mask) != 0) {
+    block_signals(t);
+    if (t->deferred == 0) {
+      let_held_signals_through(t, t->guest_mask);
+      unblock_on_exit(t);
+    }
+  }
   return write_old_mask(t, old, result);
 }
 
@@ -121,18 +130,11 @@ Action rt_sigreturn(ThreadBlock* t) {
   context->mask = t->guest_mask & ~kHostSignals;
   context->stack = {t->sigstack, 0, 0, t->sigstack_bytes};
   context->mcontext.regs[abi::kRip] = to_runnable(context->mcontext.regs[abi::kRip]);
-  if ((t->pending_host_signals & ~t->guest_mask) != 0) {
-    // Kicked out of the frame's own context: its mask is set by then.
-    t->deferred_signal = (t->pending_host_signals & ~t->guest_mask & signal_bit(kSigsys)) != 0
-                             ? kSigsys
-                             : abi::kParkSignal;
-    t->deferred_info = t->pending_host_info[t->deferred_signal == kSigsys ? 0 : 1];
-    t->pending_host_signals &= ~signal_bit(static_cast<int>(t->deferred_signal));
-    t->kicked = 1;
-    std::uint64_t all = ~0ULL;
-    (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&all), 0, 8);
-    (void)sys::call(__NR_tgkill, static_cast<std::uint64_t>(t->process->real_pid),
-                    static_cast<std::uint64_t>(t->real_tid), kSigsys);
+  if (held_signals(t, ~t->guest_mask) != 0) {
+    // They arrive in the frame's own context: its mask is set by then.
+    block_signals(t);
+    if (t->deferred != 0) return Action::kRetry;  // a signal came first
+    let_held_signals_through(t, t->guest_mask);
   }
   t->tail.args[0] = sys::address(context);
   return Action::kSigreturn;
@@ -140,9 +142,10 @@ Action rt_sigreturn(ThreadBlock* t) {
 
 std::int64_t after_sigpending(ThreadBlock* t, std::int64_t result) {
   std::uint64_t set = 0;
-  if (result != 0 || t->pending_host_signals == 0 || t->rsi < 8) return result;
+  std::uint64_t held = held_signals(t, kHostSignals);
+  if (result != 0 || held == 0 || t->rsi < 8) return result;
   if (copy_from_guest(&set, t->rdi, sizeof(set)) != 0) return -kEFAULT;
-  set |= t->pending_host_signals;
+  set |= held;
   return copy_to_guest(t->rdi, &set, sizeof(set));
 }
 
@@ -167,24 +170,33 @@ std::int64_t after_sigtimedwait(ThreadBlock* t, std::int64_t result) {
   return copy_to_guest(t->rsi, &info, sizeof(info)) != 0 ? -kEFAULT : result;
 }
 
-// A host-owned signal never waits in the kernel: one that the guest holds back waits in the block.
+std::int64_t after_waiting_for_host_signals(ThreadBlock* t, std::int64_t result) {
+  __atomic_store_n(&t->waited_set, 0, __ATOMIC_SEQ_CST);
+  return after_sigtimedwait(t, result);
+}
+
+// A host-owned signal never waits in the kernel: one that the guest holds back is held for it.
 Action rt_sigtimedwait(ThreadBlock* t) {
   std::uint64_t set = 0;
-  if (t->r10 == 8 && copy_from_guest(&set, t->rdi, sizeof(set)) == 0) {
-    std::uint64_t ready = set & t->pending_host_signals;
-    if (ready != 0) {
-      int signal = (ready & signal_bit(kSigsys)) != 0 ? kSigsys : abi::kParkSignal;
-      const KernelSiginfo& info = t->pending_host_info[signal == kSigsys ? 0 : 1];
-      if (t->rsi != 0 && copy_to_guest(t->rsi, &info, sizeof(info)) != 0) return done(t, -kEFAULT);
-      t->pending_host_signals &= ~signal_bit(signal);
-      return done(t, signal);
-    }
-  }
+  bool readable = t->r10 == 8 && copy_from_guest(&set, t->rdi, sizeof(set)) == 0;
   pass(t, after_sigtimedwait);
-  if ((set & kHostSignals) != 0) {  // the kernel must not hand out a park request
-    t->mask_argument[0] = set & ~kHostSignals;
-    t->tail.args[0] = sys::address(&t->mask_argument[0]);
+  if (!readable || (set & kHostSignals) == 0) return keep_relative_timespec(t, 2);
+  // Announced first: who sends one from here on looks for us, who did before has it held.
+  __atomic_store_n(&t->waited_set, set & kHostSignals, __ATOMIC_SEQ_CST);
+  KernelSiginfo info;
+  if (held_signals(t, set) != 0) {
+    block_signals(t);
+    if (t->deferred != 0) return Action::kRetry;
+    bool taken = take_held_signal(t, set, &info);
+    t->waited_set = 0;
+    unblock_on_exit(t);
+    if (!taken) return Action::kRetry;
+    if (t->rsi != 0 && copy_to_guest(t->rsi, &info, sizeof(info)) != 0) return done(t, -kEFAULT);
+    return done(t, info.signal);
   }
+  t->post = after_waiting_for_host_signals;
+  t->mask_argument[0] = set & ~kHostSignals;  // the kernel must not hand out a park request
+  t->tail.args[0] = sys::address(&t->mask_argument[0]);
   return keep_relative_timespec(t, 2);
 }
 

@@ -61,6 +61,8 @@ struct KernelUcontext {
   std::uint64_t mask;
 };
 static_assert(sizeof(KernelUcontext) == 304);
+// UC_FP_XSTATE|UC_SIGCONTEXT_SS|UC_STRICT_RESTORE_SS, for a frame of our own making.
+inline constexpr std::uint64_t kFrameFlags = 7;
 
 struct KernelSigframe {
   std::uint64_t return_address;

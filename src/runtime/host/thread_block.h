@@ -40,7 +40,8 @@ enum class Action : std::uint64_t {
 };
 
 struct ThreadBlock;
-struct Filter;  // handlers/seccomp.cc
+struct Filter;      // handlers/seccomp.cc
+struct HeldSignal;  // intercept/held_signals.cc
 using PostHandler = std::int64_t (*)(ThreadBlock*, std::int64_t result);
 // A `post` returns this where the call is to be dispatched once more.
 inline constexpr std::int64_t kAgain = POST_AGAIN;
@@ -69,6 +70,8 @@ struct Process {
   std::int32_t virtual_pid;
   std::int32_t slot;
   std::int32_t parent_slot;
+  HeldSignal* held;
+  std::uint32_t held_count, held_room, held_lock;
   const char* unsavable;  // why not, or nullptr; children and programs started by exec inherit it
 };
 
@@ -103,8 +106,7 @@ struct ThreadBlock {
   std::uint32_t kicked;          // our own SIGSYS for the deferred signal is on its way
   std::uint32_t in_front;        // the front handler runs
   std::uint32_t faults_blocked;  // ... and a copy must not fault
-  std::uint64_t pending_host_signals;  // guest's SIGSYS or park signal, sent while blocked
-  KernelSiginfo pending_host_info[2];
+  std::uint64_t waited_set;  // host-owned signals that a sigtimedwait under way waits for
 
   std::uint64_t altstack_pointer;
   std::uint64_t altstack_size;

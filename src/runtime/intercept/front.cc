@@ -23,6 +23,7 @@
 #include "runtime/intercept/boundary.h"
 #include "runtime/intercept/deliver.h"
 #include "runtime/intercept/entry.h"
+#include "runtime/intercept/held_signals.h"
 #include "runtime/intercept/site_map.h"
 #include "runtime/park/park.h"
 #include "sys/syscall.h"
@@ -68,21 +69,22 @@ void defer(ThreadBlock* t, KernelUcontext* context, int signal, const KernelSigi
   context->mask = kAllBlocked;
 }
 
+// Of two signals at once the kernel may lay the frame of the second onto that of the first before an
+// instruction of the front handler has run, so the stack tells and no flag of ours.
+bool on_signal_stack(const ThreadBlock* t, const KernelUcontext& context) {
+  std::uint64_t sp = context.mcontext.regs[abi::kRsp];
+  return sp > t->sigstack && sp <= t->sigstack + t->sigstack_bytes;
+}
+
 // A fault signal that somebody sent while the front handler runs: it comes again afterwards.
 void postpone_nested(ThreadBlock* t, KernelUcontext* context, int signal, KernelSiginfo* info) {
+  std::uint64_t faults = kFaults;
+  (void)sys::call(__NR_rt_sigprocmask, kSigBlock, sys::address(&faults), 0, 8);
   context->mask |= kFaults;
   t->faults_blocked = 1;
   (void)sys::call(__NR_rt_tgsigqueueinfo, static_cast<std::uint64_t>(t->process->real_pid),
                   static_cast<std::uint64_t>(t->real_tid), static_cast<std::uint64_t>(signal),
                   sys::address(info));
-}
-
-int host_signal_index(int signal) { return signal == kSigsys ? 0 : 1; }
-
-void keep_pending(ThreadBlock* t, int signal, const KernelSiginfo& info) {
-  if ((t->pending_host_signals & signal_bit(signal)) != 0) return;
-  t->pending_host_signals |= signal_bit(signal);
-  t->pending_host_info[host_signal_index(signal)] = info;
 }
 
 // The call that a park interrupted counts as interrupted by this signal too: it returns what is
@@ -118,10 +120,12 @@ void guest_signal(ThreadBlock* t, KernelUcontext* context, const Boundary& at, i
                   const KernelSiginfo& info) {
   abi::GuestSigaction action = read_action(t->sighand, signal);
   bool forced = is_forced(signal, info);
-  bool blocked = (t->guest_mask & signal_bit(signal)) != 0;
+  bool ended_wait = has_failed_with_eintr(context, at);
+  std::uint64_t mask = ended_wait && t->has_wait_mask != 0 ? t->wait_mask : t->guest_mask;
+  bool blocked = (mask & signal_bit(signal)) != 0;
   if (blocked && signal == kSigsys && forced) return die_by(t, context, signal);
   if (blocked && (kHostSignals & signal_bit(signal)) != 0) {
-    keep_pending(t, signal, info);
+    hold_signal(t, signal, info);
     return make_call_anew(t, context, at);  // sigtimedwait is to find it
   }
   if (action.handler == kSigIgn || action.handler == kSigDfl) {
@@ -129,7 +133,6 @@ void guest_signal(ThreadBlock* t, KernelUcontext* context, const Boundary& at, i
     if (forced || !ignored) return die_by(t, context, signal);
     return make_call_anew(t, context, at);
   }
-  bool ended_wait = has_failed_with_eintr(context, at);
   if (!ended_wait) t->has_wait_mask = 0;
   if (ended_wait) report_remaining(t->call, context->mcontext.regs);
   if (at.before_call && at.begun && t->interrupted.valid != 0)
@@ -153,6 +156,40 @@ void keep_in_kernel(ThreadBlock* t, int signal, KernelSiginfo info) {
 // What was a park request is to be one still when its turn comes.
 bool is_park_request(int signal, const KernelSiginfo& info) {
   return signal == abi::kParkSignal && info.code == kSiQueue && is_park_value(info.sent.value);
+}
+
+// The kick that the way out sent to itself: `info` becomes that of the deferred signal.
+bool is_kick(ThreadBlock* t, int signal, const KernelSiginfo& info) {
+  return signal == kSigsys && t->kicked != 0 && info.code == kSiTkill &&
+         info.sent.pid == t->process->real_pid;
+}
+
+void arrive(ThreadBlock* t, KernelUcontext* context, int signal, KernelSiginfo info) {
+  std::uint64_t& rip = context->mcontext.regs[abi::kRip];
+  bool deferred = is_kick(t, signal, info);
+  if (deferred) {
+    t->kicked = 0;
+    signal = static_cast<int>(t->deferred_signal);
+    info = t->deferred_info;
+    t->deferred_signal = 0;
+    if (signal == 0) return;
+  }
+  std::uint64_t interrupted = rip;
+  Boundary at = to_boundary(t, context);
+  if (at.moment == Moment::kHost) {
+    if (is_fault(signal, info)) die("fault in the runtime at", static_cast<std::int64_t>(interrupted));
+    return defer(t, context, signal, info);
+  }
+  if (deferred && still_blocked(t, signal)) {
+    leave_boundary(t, context);
+    return keep_in_kernel(t, signal, info);
+  }
+  if (is_park_request(signal, info))
+    park(t, context, at);
+  else
+    guest_signal(t, context, at, signal, info);
+  if (held_signals(t, ~t->guest_mask) != 0) let_held_signals_through(t, t->guest_mask);
+  leave_boundary(t, context);
 }
 
 }  // namespace
@@ -185,21 +222,6 @@ void install_host_actions() {
   }
 }
 
-void release_pending_host_signals(ThreadBlock* t) {
-  for (int signal : {kSigsys, abi::kParkSignal}) {
-    std::uint64_t bit = signal_bit(signal);
-    if ((t->pending_host_signals & bit) == 0 || (t->guest_mask & bit) != 0 || t->deferred != 0) continue;
-    t->pending_host_signals &= ~bit;
-    t->deferred = 1;
-    t->deferred_signal = static_cast<std::uint64_t>(signal);
-    t->deferred_info = t->pending_host_info[host_signal_index(signal)];
-    t->exit_mask = t->guest_mask & ~kHostSignals;
-    std::uint64_t all = kAllBlocked;
-    (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&all), 0, 8);
-    return;
-  }
-}
-
 }  // namespace cairn::runtime
 
 using namespace cairn::runtime;
@@ -224,34 +246,10 @@ void cairn_front(int signal, KernelSiginfo* info, KernelUcontext* context) {
     return;
   }
   ThreadBlock* t = current();
-  if (t->in_front != 0) return postpone_nested(t, context, signal, info);
+  if (on_signal_stack(t, *context)) return postpone_nested(t, context, signal, info);
 
-  KernelSiginfo what = *info;
-  bool deferred = false;
-  if (signal == kSigsys && t->kicked != 0 && info->code == kSiTkill &&
-      info->sent.pid == t->process->real_pid) {
-    t->kicked = 0;
-    deferred = true;
-    signal = static_cast<int>(t->deferred_signal);
-    what = t->deferred_info;
-    t->deferred_signal = 0;
-    if (signal == 0) return;
-  }
-  Boundary at = to_boundary(t, context);
-  if (at.moment == Moment::kHost) {
-    if (is_fault(signal, what)) die("fault in the runtime at", static_cast<std::int64_t>(rip));
-    return defer(t, context, signal, what);
-  }
-  if (deferred && still_blocked(t, signal)) {
-    leave_boundary(t, context);
-    return keep_in_kernel(t, signal, what);
-  }
   t->in_front = 1;
-  if (is_park_request(signal, what))
-    park(t, context, at);
-  else
-    guest_signal(t, context, at, signal, what);
-  leave_boundary(t, context);
+  arrive(t, context, signal, *info);
   t->faults_blocked = 0;
   t->in_front = 0;
 }

@@ -16,9 +16,6 @@ constexpr bool kernel_action_is_ours(int signal) {
   return signal == kSigsys || signal == abi::kParkSignal || signal == kSigsegv || signal == kSigbus;
 }
 
-// Lets a signal that the guest has pending in the block through, if its mask now allows it.
-void release_pending_host_signals(ThreadBlock* t);
-
 }  // namespace cairn::runtime
 
 extern "C" {

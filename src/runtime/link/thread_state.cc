@@ -47,7 +47,6 @@ void fill(const ThreadBlock* t, abi::ThreadState* out) {
   out->cpu_clock_offset_ns = t->cpu_clock_offset_ns;
   out->user_time_offset_ns = t->user_time_offset_ns;
   out->system_time_offset_ns = t->system_time_offset_ns;
-  out->pending_virtual = t->pending_host_signals;
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "runtime/handlers/go_on.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/held_signals.h"
 #include "runtime/intercept/site_map.h"
 #include "runtime/link/server.h"
 #include "sys/syscall.h"
@@ -99,7 +100,10 @@ void park(ThreadBlock* t, KernelUcontext* context, const Boundary& at) {
   t->parked_context = context;
   (void)sys::call(__NR_arch_prctl, 0x1003 /* ARCH_GET_FS */, sys::address(&t->fs_base));
   std::uint32_t word = slot->freeze_word.load();
-  if ((word & 1) != 0) hold(t, slot, word);
+  if ((word & 1) != 0) {
+    hand_held_signals_to_kernel(t);
+    hold(t, slot, word);
+  }
   t->parked_context = nullptr;
 }
 

@@ -28,7 +28,6 @@ constexpr std::uint32_t kMaxThreads = 32768;
 constexpr std::uint32_t kPrepare = 2, kGo = 3;
 constexpr std::uint64_t kThreadFlags = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000;
 constexpr std::uint64_t kArchSetFs = 0x1002;
-constexpr std::uint64_t kFrameFlags = 7;  // UC_FP_XSTATE|UC_SIGCONTEXT_SS|UC_STRICT_RESTORE_SS
 ThreadBlock* g_made[kMaxThreads];
 std::uint32_t g_made_count = 0;
 
@@ -56,7 +55,6 @@ void take_state(ThreadBlock* t, const abi::ThreadState& state) {
   t->user_time_offset_ns = state.user_time_offset_ns;
   t->system_time_offset_ns = state.system_time_offset_ns;
   t->ended = static_cast<std::uint32_t>(state.ended);
-  t->pending_host_signals = state.pending_virtual;
   KernelUcontext* context = context_of(t);
   memset(context, 0, sizeof(*context));
   context->flags = kFrameFlags;
