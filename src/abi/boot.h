@@ -20,6 +20,7 @@
 //   tcpu, tuser, tsys  the same for the clocks of the thread
 //   start     when the process began, in ticks (field 22 of its stat), or 0
 //   filters   exec: the descriptor that holds the program's own seccomp filters
+//   nameless  exec: 1 if it was given a descriptor and no path
 //   landlock  exec: 1 if the program is restricted by Landlock, so that it cannot be saved
 //   errfd     restore: where the one line goes that says why it failed
 

@@ -94,7 +94,8 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
 
   resume_boot_state(boot);
   join_job(&g_process, boot.slot);
-  ProgramRequest request{boot.program_path, boot.program_fd, start.argv + 3, start.argc - 3};
+  ProgramRequest request{boot.program_path, boot.program_fd, start.argv + 3, start.argc - 3,
+                         boot.nameless};
   EntryPoint entry = start_program(start, request);
   unmap_around(cairn::sys::address(stack));
   park_if_frozen(t);

@@ -36,9 +36,7 @@ class Case:
 
 # What is known not to work yet, in all modes or in one; counted as skipped.
 OPEN_DEFECTS = {
-    "throws/patch": "the end of a handler runs natively where it is not patched",
     "nested": "a signalfd of SIGSYS gets nothing",
-    "execs": "the name of a program that was started by descriptor, and ETXTBSY, differ",
     "int80": "32-bit system calls are answered ENOSYS",
 }
 

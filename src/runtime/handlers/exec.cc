@@ -42,6 +42,7 @@ struct ExecCall {
 // Host memory for one exec; a failed one gives it back.
 struct ExecWork {
   char path[4096];
+  char own[4096];  // the program that the path means, if it is a link of /proc; else empty
   char boot[1024];
   char names[kScriptDepth][2][4096];  // interpreter and script of each level
   std::uint64_t inserted[kScriptDepth * 2 + 4];
@@ -118,6 +119,15 @@ bool changes_privileges(int fd) {
   return capabilities && euid != 0;
 }
 
+// What only the kernel can tell, as ETXTBSY: it says so since 6.14 (AT_EXECVE_CHECK).
+std::int64_t check_by_kernel(std::uint64_t fd) {
+  constexpr std::uint64_t kAtExecveCheck = 0x10000;
+  const char* argv[] = {"", nullptr};
+  auto checked = sys::call(__NR_execveat, fd, sys::address(""), sys::address(argv), 0,
+                           kAtEmptyPath | kAtExecveCheck);
+  return checked.ok() || checked.error() == kEINVAL ? 0 : checked.raw;
+}
+
 // Opens and checks what the kernel would check: a regular file with the x bit on an exec mount.
 std::int64_t open_program(const ExecCall& call, const char* path) {
   std::uint64_t directory = call.at ? call.dirfd : kAtFdcwd;
@@ -138,9 +148,10 @@ std::int64_t open_program(const ExecCall& call, const char* path) {
   bool regular = (st.mode & 0170000) == 0100000;
   if (!refused.ok() && refused.error() == kENOSYS)  // before 5.8: without AT_EACCESS
     refused = by_fd ? sys::SysResult{0} : sys::call(__NR_faccessat, directory, sys::address(path), 1);
-  if (regular && refused.ok()) return fd.raw;
+  std::int64_t result = regular && refused.ok() ? check_by_kernel(fd.value()) : -kEACCES;
+  if (result == 0) return fd.raw;
   (void)sys::call(__NR_close, fd.value());
-  return -kEACCES;
+  return result;
 }
 
 std::int64_t check_interpreter(int fd) {
@@ -155,13 +166,25 @@ std::int64_t check_interpreter(int fd) {
   return 0;
 }
 
+bool below_descriptor(const ExecCall& call, const char* path) {
+  return call.at && path[0] != '/' && static_cast<std::int32_t>(call.dirfd) != static_cast<std::int32_t>(kAtFdcwd);
+}
+
+// A script's interpreter will open it by a descriptor that the exec closes.
+bool gone_after_exec(const ExecCall& call, const char* path) {
+  constexpr std::uint64_t kGetFlags = 1, kCloseOnExec = 1;
+  return below_descriptor(call, path) &&
+         (sys::call(__NR_fcntl, call.dirfd, kGetFlags).raw & static_cast<std::int64_t>(kCloseOnExec)) != 0;
+}
+
 // Follows #! lines: on success *fd is the ELF program and work->inserted what goes before argv[1].
 std::int64_t resolve(const ExecCall& call, ExecWork* work, int* out_fd, std::uint32_t* inserted) {
   *inserted = 0;
   ExecCall current = call;
   const char* path = work->path;
   for (int depth = 0; depth < kScriptDepth; ++depth) {
-    std::int64_t fd = open_program(current, path);
+    bool own = depth == 0 && work->own[0] != 0;
+    std::int64_t fd = open_program(current, own ? work->own : path);
     if (fd < 0) return fd;
     ProgramFile file;
     auto inspected = inspect_program(static_cast<int>(fd), &file);
@@ -169,6 +192,7 @@ std::int64_t resolve(const ExecCall& call, ExecWork* work, int* out_fd, std::uin
     if (!inspected.ok() || file.is_elf64) return inspected.raw;
     (void)sys::call(__NR_close, static_cast<std::uint64_t>(fd));
     *out_fd = -1;
+    if (depth == 0 && gone_after_exec(current, path)) return -kENOENT;
     // [interpreter, argument, script] in front of what is there, whose first entry (the old argv[0]
     // or the script's own name) falls away.
     std::uint64_t head[3];
@@ -215,19 +239,28 @@ std::int64_t build_arguments(const ExecCall& call, ExecWork* work, std::uint32_t
   return 0;
 }
 
-// fexecve has no path: the kernel names it so for AT_EXECFN and scripts.
-void name_empty_path(const ExecCall& call, ExecWork* work) {
-  if (work->path[0] != 0) return;
-  append_decimal(append(work->path, "/dev/fd/"), static_cast<std::int64_t>(call.dirfd));
+// A path that begins at a descriptor, as fexecve's empty one: the kernel names it so for AT_EXECFN
+// and scripts.
+std::int64_t name_by_descriptor(const ExecCall& call, ExecWork* work) {
+  if (!below_descriptor(call, work->path)) return 0;
+  char name[32];
+  char* end = append_decimal(append(name, "/dev/fd/"), static_cast<std::int32_t>(call.dirfd));
+  if (work->path[0] != 0) end = append(end, "/");
+  auto prefix = static_cast<std::uint64_t>(end - name);
+  std::uint64_t length = string_length(work->path);
+  if (prefix + length >= sizeof(work->path)) return -kENAMETOOLONG;
+  memmove(work->path + prefix, work->path, length + 1);
+  memcpy(work->path, name, prefix);
+  return 0;
 }
 
 std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
   int fd = -1;
   std::uint32_t inserted = 0;
-  if (!guest_executable(t, call.dirfd, call.path, work->path, sizeof(work->path))) {
-    std::int64_t length = string_from_guest(work->path, sizeof(work->path), call.path);
-    if (length < 0) return length;
-  }
+  std::int64_t length = string_from_guest(work->path, sizeof(work->path), call.path);
+  if (length < 0) return length;
+  bool nameless = length == 0;
+  if (!guest_executable(t, call.dirfd, call.path, work->own, sizeof(work->own))) work->own[0] = 0;
   std::int64_t resolved = resolve(call, work, &fd, &inserted);
   bool foreign = resolved == -kENOEXEC || resolved == -kEACCES;  // not ours, or not readable
   if (resolved < 0 && !foreign) return resolved;
@@ -246,17 +279,15 @@ std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
     return native_after_marking(t, call);
   }
   std::int64_t failed = check_interpreter(fd);
-  if (failed == 0) {
-    name_empty_path(call, work);
-    failed = build_arguments(call, work, inserted);
-  }
+  if (failed == 0) failed = name_by_descriptor(call, work);
+  if (failed == 0) failed = build_arguments(call, work, inserted);
   std::int64_t filters = -1;
   if (failed == 0 && t->filters != nullptr) {
     filters = save_filters(t);
     if (filters < 0) failed = filters;
   }
   if (failed == 0) {
-    write_boot_string(work->boot, sizeof(work->boot), fd, static_cast<int>(filters));
+    write_boot_string(work->boot, sizeof(work->boot), {fd, static_cast<int>(filters), nameless});
     (void)sys::call(__NR_fcntl, static_cast<std::uint64_t>(fd), 2 /* F_SETFD */, 0);
     // Until the new image has its handlers a park request would be death: it waits, blocked.
     std::uint64_t mask = kHostSignals;

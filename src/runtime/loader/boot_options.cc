@@ -81,6 +81,7 @@ void take(const char* pair, BootOptions* boot) {
   else if (starts_with(pair, "fd=")) boot->program_fd = static_cast<int>(number);
   else if (starts_with(pair, "errfd=")) boot->error_fd = static_cast<int>(number);
   else if (starts_with(pair, "filters=")) boot->filters_fd = static_cast<int>(number);
+  else if (starts_with(pair, "nameless=")) boot->nameless = number != 0;
   else if (starts_with(pair, "landlock=")) boot->landlocked = number != 0;
   else if (starts_with(pair, "ign=")) boot->ignored = static_cast<std::uint64_t>(number);
   else if (starts_with(pair, "vmask=")) boot->blocked = static_cast<std::uint64_t>(number);
@@ -143,13 +144,14 @@ char* append_cpu_times(char* at, const ThreadBlock* t) {
 
 }  // namespace
 
-std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd, int filters_fd) {
+std::uint64_t write_boot_string(char* out, std::uint64_t room, const ExecOptions& options) {
   ThreadBlock* t = current();
   char* at = append(out, abi::kBootPrefix);
   at = append(append(append(at, "op=exec;segment="), segment_path()), ";slot=");
   at = append_decimal(at, t->process->slot);
-  at = append_decimal(append(at, ";fd="), program_fd);
-  if (filters_fd >= 0) at = append_decimal(append(at, ";filters="), filters_fd);
+  at = append_decimal(append(at, ";fd="), options.program_fd);
+  if (options.filters_fd >= 0) at = append_decimal(append(at, ";filters="), options.filters_fd);
+  if (options.nameless) at = append(at, ";nameless=1");
   if (t->process->unsavable == kLandlocked) at = append(at, ";landlock=1");
   std::uint64_t ignored = 0;
   for (int signal = 1; signal <= 64; ++signal)

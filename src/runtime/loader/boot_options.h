@@ -21,6 +21,7 @@ struct BootOptions {
   int error_fd;
   int filters_fd;  // the program's own seccomp filters, -1: none
   bool landlocked;
+  bool nameless;  // exec was given a descriptor and no path
   std::uint64_t ignored;
   std::uint64_t blocked;
   std::int32_t virtual_pid;
@@ -37,6 +38,11 @@ void read_boot_options(const KernelStart& start, BootOptions* boot);
 // What a program's exec has to carry over: the clocks, and which rows are armed.
 void resume_boot_state(const BootOptions& boot);
 // The string for an exec by this process; returns its length.
-std::uint64_t write_boot_string(char* out, std::uint64_t room, int program_fd, int filters_fd);
+struct ExecOptions {
+  int program_fd;
+  int filters_fd;
+  bool nameless;
+};
+std::uint64_t write_boot_string(char* out, std::uint64_t room, const ExecOptions& options);
 
 }  // namespace cairn::runtime

@@ -139,6 +139,23 @@ void tell_kernel(const LoadedImage& program, const Strings& strings, std::uint64
   if (!done.ok()) die("the kernel refuses PR_SET_MM_MAP (CONFIG_CHECKPOINT_RESTORE); error", done.raw);
 }
 
+// Since 6.14 a program that was started by descriptor alone is named by its file, not by the number.
+bool kernel_names_by_file() {
+  struct {
+    char field[6][65];
+  } names{};
+  if (!sys::call(__NR_uname, sys::address(&names)).ok()) return false;
+  const char* at = names.field[2];
+  auto number = [&at] {
+    int value = 0;
+    for (; *at >= '0' && *at <= '9'; ++at) value = value * 10 + (*at - '0');
+    return value;
+  };
+  int major = number();
+  if (*at == '.') ++at;
+  return major > 6 || (major == 6 && number() >= 14);
+}
+
 void name_process(const char* path) {
   const char* name = path;
   for (const char* p = path; *p != 0; ++p)
@@ -241,7 +258,7 @@ EntryPoint start_program(const KernelStart& start, const ProgramRequest& request
   if (sys::address(vector) < sp)  // leave no copy of the vectors below the stack pointer
     memset(vector, 0, sp - sys::address(vector) < words * 8 ? sp - sys::address(vector) : words * 8);
   tell_kernel(program, strings, sp, sp + words * 8, auxv_bytes);
-  name_process(request.path);
+  name_process(request.nameless && kernel_names_by_file() ? g_executable : request.path);
   return {rip, sp};
 }
 

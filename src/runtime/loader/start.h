@@ -23,6 +23,7 @@ struct ProgramRequest {
   int fd;                   // open on the program, or -1
   char** argv;              // of the guest
   std::uint64_t argc;
+  bool nameless;            // exec was given a descriptor alone
 };
 
 // Loads the program and its interpreter, builds its stack, tells the kernel where all is, and returns
