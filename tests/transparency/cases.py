@@ -36,7 +36,6 @@ class Case:
 
 # What is known not to work yet, in all modes or in one; counted as skipped.
 OPEN_DEFECTS = {
-    "nested": "a signalfd of SIGSYS gets nothing",
     "int80": "32-bit system calls are answered ENOSYS",
 }
 

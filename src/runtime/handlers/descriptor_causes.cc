@@ -19,7 +19,7 @@ void look_at(const char* number) {
   if (!length.ok()) return;
   target[length.value()] = 0;
   if (starts_with(target, kStandInLink)) arm_above(kStandInHandlers);
-  if (string_equal(target, "anon_inode:[signalfd]")) arm_above(kSignalfdHandlers);
+  if (string_equal(target, "anon_inode:[signalfd]")) arm_above(kShiftedSignalfdHandlers);
 }
 
 }  // namespace

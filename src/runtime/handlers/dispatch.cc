@@ -89,12 +89,13 @@ void build_slow_table() {
     if (fast) cairn_slow_table[i] = 0;
   }
   for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
-                                 kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers, kSeccompHandlers})
+                                 kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers, kSeccompHandlers,
+                                 kSignalfdHandlers})
     arm(rows);
 }
 
 void all_slow() {
-  for (std::uint32_t i = 0; i < sizeof(cairn_slow_table); ++i) set_slow(i, true);
+  for (std::uint32_t i = 0; i < sizeof(cairn_slow_table); ++i) set_slow(i);
 }
 
 }  // namespace cairn::runtime

@@ -19,12 +19,12 @@ struct HandlerRow {
 // Which calls have a handler, by family; each ends with a row whose `before` is nullptr.
 extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
     kPathHandlers[], kExecHandlers[], kSocketHandlers[], kLimitHandlers[],
-    kSeccompHandlers[];
+    kSeccompHandlers[], kSignalfdHandlers[];
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
     kShiftedPathHandlers[];
 // Once the process has a file that stands for one of /proc, or after a restart a signalfd.
-extern const HandlerRow kStandInHandlers[], kSignalfdHandlers[];
+extern const HandlerRow kStandInHandlers[], kShiftedSignalfdHandlers[];
 
 void build_slow_table();
 void arm(const HandlerRow* rows);

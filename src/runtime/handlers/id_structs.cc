@@ -123,7 +123,7 @@ Action readv(ThreadBlock* t) {
 }
 
 std::int64_t after_signalfd(ThreadBlock*, std::int64_t result) {
-  if (result >= 0) arm_above(kSignalfdHandlers);
+  if (result >= 0) arm_above(kShiftedSignalfdHandlers);
   return result;
 }
 
@@ -378,7 +378,7 @@ Action ptrace(ThreadBlock* t) {
 
 }  // namespace
 
-const HandlerRow kSignalfdHandlers[] = {
+const HandlerRow kShiftedSignalfdHandlers[] = {
     {__NR_read, read}, {__NR_readv, readv}, {327 /* preadv2 */, readv}, {0, nullptr}};
 
 const HandlerRow kShiftedStructHandlers[] = {{__NR_rt_sigqueueinfo, rt_sigqueueinfo},

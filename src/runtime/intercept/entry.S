@@ -120,7 +120,7 @@ cairn_dispatch_call:
         mov %rax, %rsi
         call *%rcx
         cmp $POST_AGAIN, %rax         // a call that a park has divided: its next part
-        je cairn_slow_again
+        je cairn_retry_slow
         mov %rax, %gs:TB_RESULT
 
         // The call is made, its result final. From cairn_exit_window on the guest's state is

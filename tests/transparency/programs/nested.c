@@ -106,6 +106,86 @@ static void system_call_signal(void) {
   }
 }
 
+// Whoever of a process can take a signal for it does, whatever its number.
+static int number_for_threads;
+static pthread_t main_thread;
+static sigset_t only(int number) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, number);
+  return set;
+}
+static void* wait_for_it(void* turn) {
+  sigset_t set = only(number_for_threads);
+  siginfo_t info;
+  pthread_barrier_wait(turn);
+  int got = sigwaitinfo(&set, &info);
+  printf("another thread waited: %d from %s\n", got, info.si_pid == getpid() ? "self" : "other");
+  return NULL;
+}
+static volatile sig_atomic_t taken;
+static void in_thread(int number) {
+  printf("handler of %d in the %s thread\n", number, pthread_equal(pthread_self(), main_thread) ? "main" : "other");
+  taken = 1;
+}
+static void* let_it_in(void* turn) {
+  mask(SIG_UNBLOCK, 1, number_for_threads);
+  pthread_barrier_wait(turn);
+  while (!taken) usleep(1000);
+  return NULL;
+}
+static void of_the_process(int number) {
+  pthread_barrier_t turn;
+  pthread_t thread;
+  number_for_threads = number;
+  main_thread = pthread_self();
+  pthread_barrier_init(&turn, NULL, 2);
+  handle(number, with_value, 0, 0);
+  mask(SIG_BLOCK, 1, number);
+
+  pthread_create(&thread, NULL, wait_for_it, &turn);
+  pthread_barrier_wait(&turn);
+  kill(getpid(), number);
+  pthread_join(thread, NULL);
+
+  taken = 0;
+  signal(number, in_thread);
+  pthread_create(&thread, NULL, let_it_in, &turn);
+  pthread_barrier_wait(&turn);
+  kill(getpid(), number);
+  pthread_join(thread, NULL);
+
+  handle(number, with_value, 0, 0);
+  queue(number, 1);
+  queue(number, 2);
+  sigset_t nothing;
+  sigemptyset(&nothing);
+  printf("sigsuspend: %s\n", sigsuspend(&nothing) == -1 ? errno_name(errno) : "worked");
+  show("let in");
+  mask(SIG_UNBLOCK, 1, number);
+  show("unblocked");
+  mask(SIG_BLOCK, 1, number);
+  sigset_t set = only(number);
+  int fd = signalfd(-1, &set, SFD_CLOEXEC);
+  queue(number, 3);
+  struct signalfd_siginfo info = {0};
+  ssize_t length = read(fd, &info, sizeof info);
+  printf("signalfd: %zd bytes, signal %d, value %d\n", length, info.ssi_signo, info.ssi_int);
+  close(fd);
+  queue(number, 4);
+  fflush(stdout);
+  pid_t child = fork();
+  if (!child) {
+    pending("pending in a child");
+    fflush(stdout);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+  pending("pending in the parent");
+  mask(SIG_UNBLOCK, 1, number);
+  show("at the end");
+}
+
 int main(void) {
   handle(SIGUSR1, nest, 0, SIGHUP);
   handle(SIGUSR2, nest, SA_NODEFER, SIGTERM);
@@ -142,6 +222,9 @@ int main(void) {
   for (int n = SIGRTMIN; n <= SIGRTMAX; n++) raise(n), queue(n, n);
   show("each real-time signal");
   system_call_signal();
+  of_the_process(SIGSYS);
+  of_the_process(SIGRTMAX - 2);
+  of_the_process(SIGRTMAX - 3);
   printf("bad number: %s\n", sigaction(65, NULL, &action) ? errno_name(errno) : "worked");
   action.sa_handler = SIG_IGN;
   printf("SIGKILL: %s\n", sigaction(SIGKILL, &action, NULL) ? errno_name(errno) : "worked");
