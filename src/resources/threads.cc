@@ -85,7 +85,10 @@ Result<> capture_scheduling(std::int32_t tid, image::Thread& record) {
     return os_failure("read the scheduling of thread", std::to_string(tid));
   record.set_policy(static_cast<std::int32_t>(attributes.sched_policy));
   record.set_priority(static_cast<std::int32_t>(attributes.sched_priority));
-  record.set_nice(attributes.sched_nice);
+  // Not the attributes' own: they tell it of usual policies only, and each thread has one.
+  errno = 0;
+  record.set_nice(::getpriority(PRIO_PROCESS, static_cast<id_t>(tid)));
+  if (errno != 0) return os_failure("read the nice value of thread", std::to_string(tid));
   record.set_scheduling_flags(attributes.sched_flags);
   record.set_deadline_runtime(attributes.sched_runtime);
   record.set_deadline_deadline(attributes.sched_deadline);
@@ -152,13 +155,18 @@ Result<> restore_scheduling(std::int32_t tid, const image::Thread& record) {
   wanted.sched_runtime = record.deadline_runtime();
   wanted.sched_deadline = record.deadline_deadline();
   wanted.sched_period = record.deadline_period();
-  const bool same = now.sched_policy == wanted.sched_policy && now.sched_nice == wanted.sched_nice &&
+  const bool same = now.sched_policy == wanted.sched_policy &&
                     now.sched_priority == wanted.sched_priority &&
                     now.sched_flags == wanted.sched_flags &&
                     now.sched_runtime == wanted.sched_runtime;
   if (!same && ::syscall(SYS_sched_setattr, tid, &wanted, 0) != 0)
     return os_failure(fmt::format("give thread {} its scheduling (policy {}, priority {}, nice {})",
                                   record.tid(), record.policy(), record.priority(), record.nice()));
+  // sched_setattr ignores the nice value of SCHED_IDLE and of the real-time policies.
+  const auto who = static_cast<id_t>(tid);
+  if (::getpriority(PRIO_PROCESS, who) != record.nice() &&
+      ::setpriority(PRIO_PROCESS, who, record.nice()) != 0)
+    return os_failure(fmt::format("give thread {} its nice value {}", record.tid(), record.nice()));
   restore_affinity(tid, record.affinity());
   const long io = ::syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
   if (record.io_priority() != io &&
