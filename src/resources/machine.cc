@@ -155,7 +155,8 @@ std::vector<std::string> check_machine(const image::ProcessImage& image,
     if (!path || path->empty())
       problems.push_back("the open file " + record.file().path() + " is missing");
   }
-  if (::access(image.program().working_directory().c_str(), X_OK) != 0)
+  if (!image.program().has_removed_directory() &&
+      ::access(image.program().working_directory().c_str(), X_OK) != 0)
     problems.push_back("the working directory " + image.program().working_directory() +
                        " is missing");
   if (image.credentials().euid() != ::geteuid() || image.credentials().egid() != ::getegid())

@@ -1,6 +1,9 @@
 #pragma once
 // The descriptors of a process: taken, told apart by open file, captured and put back.
 
+#include <fcntl.h>
+#include <sys/syscall.h>
+
 #include "resources/context.h"
 
 namespace cairn::resources {
@@ -11,5 +14,16 @@ Result<> connect_open_files(RebuildContext& context);
 
 // A number that is not in use in the process now.
 Result<int> free_number(RebuildContext& context);
+
+// Calls `use` with a number of the process that leads to our `fd`, for that time only.
+template <class Use>
+Result<> lend(RebuildContext& context, int fd, Use use) {
+  CAIRN_ASSIGN(const int number, free_number(context));
+  const RemoteProcess::Placement placement{fd, number, FD_CLOEXEC};
+  CAIRN_TRY(context.process.place_fds(std::span(&placement, 1)));
+  CAIRN_TRY(use(number));
+  CAIRN_TRY(context.process.syscall(SYS_close, number));
+  return {};
+}
 
 }  // namespace cairn::resources

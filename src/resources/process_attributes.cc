@@ -14,6 +14,8 @@
 #include <sstream>
 
 #include "base/files.h"
+#include "resources/open_files.h"
+#include "resources/removed_directory.h"
 
 // Linux 6.4
 #ifndef PR_SET_MEMORY_MERGE
@@ -41,9 +43,13 @@ Result<> capture_program(CaptureContext& context, const std::string& status) {
   auto& program = *context.result.process.mutable_program();
   program.set_executable(std::string(context.runtime->executable));
   CAIRN_ASSIGN(auto directory, read_link(context.process.proc_path("cwd")));
-  if (directory.ends_with(" (deleted)") && ::access(directory.c_str(), F_OK) != 0)
-    return refusal("the working directory was removed, and cannot be saved:", directory);
-  program.set_working_directory(std::move(directory));
+  struct stat info {};
+  if (::stat(context.process.proc_path("cwd").c_str(), &info) != 0)
+    return os_failure("look at the working directory", directory);
+  if (is_removed_directory(info))
+    identify_removed(info, directory, *program.mutable_removed_directory());
+  else
+    program.set_working_directory(std::move(directory));
   CAIRN_ASSIGN(auto root, read_link(context.process.proc_path("root")));
   CAIRN_ASSIGN(const auto ours, read_link("/proc/self/root"));
   if (root != ours) return refusal("a process with a root directory of its own cannot be saved:", root);
@@ -187,13 +193,22 @@ Result<> restore_controls(RebuildContext& context) {
   if (controls.no_new_privs()) add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   if (controls.tsc_mode() == PR_TSC_SIGSEGV) add(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
   if (controls.memory_merge() != 0) add(SYS_prctl, PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
-  CAIRN_TRY(context.process.syscalls_all_ok(calls, "give the process its attributes"));
-  CAIRN_ASSIGN(const auto place,
-               context.process.scratch_text(context.image.program().working_directory()));
-  auto changed = context.process.syscall(SYS_chdir, place.address());
+  return context.process.syscalls_all_ok(calls, "give the process its attributes");
+}
+
+Result<> restore_working_directory(RebuildContext& context) {
+  const auto& program = context.image.program();
+  if (program.has_removed_directory()) {
+    CAIRN_ASSIGN(const int removed, removed_directory(context, program.removed_directory()));
+    return lend(context, removed, [&](int number) -> Result<> {
+      CAIRN_TRY(context.process.syscall(SYS_fchdir, number));
+      return {};
+    });
+  }
+  CAIRN_ASSIGN(const auto place, context.process.scratch_text(program.working_directory()));
+  const auto changed = context.process.syscall(SYS_chdir, place.address());
   if (!changed)
-    return failure(changed.error().code, "go to the working directory",
-                   context.image.program().working_directory());
+    return failure(changed.error().code, "go to the working directory", program.working_directory());
   return {};
 }
 
@@ -251,6 +266,7 @@ Result<> raise_file_limit(RebuildContext& context) {
 // dumpable comes last: without it the agent loses access to the process' memory and /proc entries.
 Result<> restore_attributes(RebuildContext& context) {
   CAIRN_TRY(restore_controls(context));
+  CAIRN_TRY(restore_working_directory(context));
   CAIRN_TRY(restore_limits(context));
   CAIRN_TRY(restore_proc_values(context));
   const int dumpable = context.image.controls().dumpable();

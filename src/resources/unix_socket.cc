@@ -267,17 +267,6 @@ Result<> connect_inside(RebuildContext& context, int number, const std::string& 
   return {};
 }
 
-// Gives our descriptor a number in the process for the time of a call.
-template <class Use>
-Result<> lend(RebuildContext& context, int fd, Use use) {
-  CAIRN_ASSIGN(const int number, free_number(context));
-  const RemoteProcess::Placement placement{fd, number, FD_CLOEXEC};
-  CAIRN_TRY(context.process.place_fds(std::span(&placement, 1)));
-  CAIRN_TRY(use(number));
-  CAIRN_TRY(context.process.syscall(SYS_close, number));
-  return {};
-}
-
 // The accepted side has its listener's name, so it is accepted from a listener of that name: the
 // saved one, or one that lives only for this (its name in the file system is then left as it was).
 Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocket& server,
