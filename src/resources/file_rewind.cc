@@ -89,31 +89,51 @@ Result<> cut_to_length(RebuildContext& context, int fd, const image::RegularFile
   return restore_mtime(fd, record.file());
 }
 
-// Compares page by page: a file that is as it was is not written, and its time stays.
+// Whether anything but zeros is in the range, which was a hole at the commit.
+Result<bool> has_data(int fd, std::uint64_t from, std::uint64_t to) {
+  while (from < to) {
+    const off_t data = ::lseek(fd, static_cast<off_t>(from), SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return false;
+    if (data < 0) return os_failure("look for the data of a file");
+    from = std::max(from, static_cast<std::uint64_t>(data));
+    if (from >= to) return false;
+    CAIRN_ASSIGN(const auto bytes, read_range(fd, from, std::min(kPiece, to - from)));
+    if (bytes.find_first_not_of('\0') != std::string::npos) return true;
+    if (bytes.empty()) return false;
+    from += bytes.size();
+  }
+  return false;
+}
+
+// Compares page by page, and not by the time: a store into a page that is mapped and dirty already
+// does not change it, nor does a write within the same tick of the kernel's clock. A file that is as it
+// was is not written, and its time stays.
 Result<bool> differs(const RebuildContext& context, int fd, const image::RegularFile& record) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return os_failure("fstat", record.file().path());
   if (static_cast<std::uint64_t>(info.st_size) != record.size_at_commit()) return true;
-  if (info.st_mtim.tv_sec == record.file().mtime().seconds() &&
-      info.st_mtim.tv_nsec == record.file().mtime().nanoseconds() &&
-      info.st_ino == record.file().inode())
-    return false;
+  if (record.content().pages().empty()) return has_data(fd, 0, record.size_at_commit());
   CAIRN_ASSIGN(auto reader, context.options.open_content(record.content().pages()));
   std::mutex mutex;
   bool different = false;
-  std::uint64_t stored = 0;
   CAIRN_TRY(reader->for_each([&](const storage::PageSpan& span) -> Result<> {
     const auto bytes = std::min<std::uint64_t>(span.bytes.size(),
                                                record.size_at_commit() - span.address);
     CAIRN_ASSIGN(const auto now, read_range(fd, span.address, bytes));
     const std::lock_guard lock(mutex);
-    stored += bytes;
     if (now.size() != bytes || std::memcmp(now.data(), span.bytes.data(), bytes) != 0)
       different = true;
     return {};
   }));
-  // Holes are not delivered: a file with holes is written anew rather than searched for them.
-  return different || stored != record.size_at_commit();
+  if (different) return true;
+  std::uint64_t hole = 0;  // begins behind the last page that is stored
+  CAIRN_ASSIGN(const auto pages, reader->pages());
+  for (const auto& run : pages) {
+    CAIRN_ASSIGN(const bool filled, has_data(fd, hole, run.address));
+    if (filled) return true;
+    hole = run.address + run.pages * storage::kPageBytes;
+  }
+  return has_data(fd, hole, record.size_at_commit());
 }
 
 Result<> bring_content_back(RebuildContext& context, int fd, const image::RegularFile& record) {
