@@ -158,18 +158,9 @@ class MemoryCapture {
     region.set_kind(image::MemoryRegion::PRIVATE_ANONYMOUS);
     region.set_flags(region.flags() | MAP_ANONYMOUS);
     region.clear_file_offset();
-    std::uint64_t readable = 0;
-    std::uint64_t pages = vma.bytes() / kPage;
-    while (readable < pages) {
-      const std::uint64_t middle = (readable + pages) / 2;
-      std::byte probe{};
-      if (context_.process.read(vma.start + middle * kPage, std::span(&probe, 1)))
-        readable = middle + 1;
-      else
-        pages = middle;
-    }
-    add_run(private_.runs, vma.start, vma.start + readable * kPage);
-    return scan_.own_pages(vma.start + readable * kPage, vma.end, private_.runs);
+    CAIRN_ASSIGN(const auto readable, readable_bytes(context_.process, vma.start, vma.bytes()));
+    add_run(private_.runs, vma.start, vma.start + readable);
+    return scan_.own_pages(vma.start + readable, vma.end, private_.runs);
   }
 
   Result<> shared(const Vma& vma, image::MemoryRegion& region) {
@@ -194,7 +185,8 @@ class MemoryCapture {
     region.set_max_protection(static_cast<std::uint32_t>(PROT_READ | PROT_EXEC |
                                                          (vma.has("mw") ? PROT_WRITE : 0)));
     CAIRN_ASSIGN(const auto id,
-                 capture_mapped_file(context_, vma.path, vma.inode, vma.has("mw")));
+                 capture_mapped_file(context_, {vma.path, vma.device, vma.inode, vma.has("mw"),
+                                                view}));
     region.set_object_id(id);
     return {};
   }

@@ -48,6 +48,24 @@ void add_run(std::vector<storage::PageRun>& runs, std::uint64_t start, std::uint
   }
 }
 
+Result<std::uint64_t> readable_bytes(RemoteProcess& process, std::uint64_t start,
+                                     std::uint64_t bytes) {
+  std::uint64_t readable = 0;
+  std::uint64_t pages = bytes / kPage;
+  while (readable < pages) {
+    const std::uint64_t middle = (readable + pages) / 2;
+    std::byte probe{};
+    const auto got = process.read(start + middle * kPage, std::span(&probe, 1));
+    if (got)
+      readable = middle + 1;
+    else if (got.error().code == EFAULT || got.error().code == EIO)
+      pages = middle;
+    else
+      return Failure(got.error());
+  }
+  return readable * kPage;
+}
+
 Result<PageScan> PageScan::open(const RemoteProcess& process) {
   const auto path = process.proc_path("pagemap");
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -85,7 +103,11 @@ Result<bool> PageScan::scan(std::uint64_t start, std::uint64_t end,
     if (count < 0) return os_failure("scan the pages of", fmt::format("{:#x}", argument.start));
     for (int i = 0; i < count; ++i) add_run(runs, found[static_cast<std::size_t>(i)].start,
                                             found[static_cast<std::size_t>(i)].end);
+    // Linux 6.7 to at least 6.18 walks 512 ranges at a time and leaves walk_end behind the last full
+    // piece although it has found what comes after: that would be given to us a second time.
     argument.start = argument.walk_end;
+    if (count > 0)
+      argument.start = std::max(argument.start, found[static_cast<std::size_t>(count) - 1].end);
   }
   return true;
 }

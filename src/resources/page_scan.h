@@ -28,6 +28,10 @@ class PageScan {
   bool can_scan_ = true;
 };
 
+// How much of a mapping can be read: up to the end of its file, wherever that is now.
+Result<std::uint64_t> readable_bytes(RemoteProcess& process, std::uint64_t start,
+                                     std::uint64_t bytes);
+
 // Adds a run, joined to the last one where they touch.
 void add_run(std::vector<storage::PageRun>& runs, std::uint64_t start, std::uint64_t end);
 

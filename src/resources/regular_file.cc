@@ -10,12 +10,14 @@
 #include <algorithm>
 
 #include "resources/file_rewind.h"
+#include "resources/page_scan.h"
 
 namespace cairn::resources {
 namespace {
 
 constexpr std::uint64_t kMqueueMagic = 0x19800202;
-constexpr std::uint32_t kOnlyForOpening = O_CREAT | O_EXCL | O_TRUNC | O_TMPFILE;
+constexpr std::uint32_t kOnlyForOpening = O_CREAT | O_EXCL | O_TRUNC;
+constexpr std::string_view kOwnDescriptors = "/proc/self/fd/";
 constexpr std::uint64_t kRunPages = 1U << 20;  // longest run; PageRun::pages has 32 bits
 
 bool matches(const OpenFile& file) {
@@ -106,10 +108,14 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   return {};
 }
 
+std::string directory_of(const std::string& path) {
+  return path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+}
+
 // A file without a name, in the directory where it was if that takes such files.
 Result<Fd> make_unnamed(const image::RegularFile& record) {
   const std::string& path = record.file().path();
-  const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+  const std::string directory = directory_of(path);
   const auto mode = record.file().mode() & 07777;
   for (const auto& place : {directory, std::string("/tmp")}) {
     Fd fd(::open(place.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
@@ -130,7 +136,7 @@ Result<std::string> find_or_make(RebuildContext& context, const image::KernelObj
   if (record.unlinked()) {
     CAIRN_ASSIGN(Fd fd, make_unnamed(record));
     CAIRN_TRY(fill_file(context, fd.get(), record.content()));
-    auto path = fmt::format("/proc/self/fd/{}", fd.get());
+    auto path = fmt::format("{}{}", kOwnDescriptors, fd.get());
     context.held.push_back(std::move(fd));
     return path;
   }
@@ -145,17 +151,64 @@ Result<std::string> find_or_make(RebuildContext& context, const image::KernelObj
   return path;
 }
 
+// A link of /proc leads to a file without a name, but not with O_NOFOLLOW (which shm_open asks for and
+// F_GETFL shows): such a file gets a name for that moment.
+Result<Fd> open_unfollowed(const std::string& link, const std::string& former, int flags) {
+  const std::string directory = directory_of(former);
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    const auto name = fmt::format("{}/.cairn-{}-{}", directory, ::getpid(), attempt);
+    if (::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      if (errno == EEXIST) continue;
+      break;  // its directory is gone or takes no links: without the flag then
+    }
+    Fd fd(::open(name.c_str(), flags));
+    ::unlink(name.c_str());
+    return fd;
+  }
+  return Fd(::open(link.c_str(), flags & ~O_NOFOLLOW));
+}
+
+// The open file that made its file with O_TMPFILE, which F_GETFL shows; none where that is not possible
+// any more.
+Result<Fd> make_temporary(const RebuildContext& context, const image::RegularFile& file, int flags) {
+  Fd fd(::open(directory_of(file.file().path()).c_str(), flags, file.file().mode() & 07777));
+  if (!fd.valid()) return fd;
+  const Fd writable(::open(fmt::format("{}{}", kOwnDescriptors, fd.get()).c_str(),
+                           O_RDWR | O_CLOEXEC));
+  if (!writable.valid()) return os_failure("open anew the file", file.file().path());
+  CAIRN_TRY(fill_file(context, writable.get(), file.content()));
+  return fd;
+}
+
+Result<Fd> open_named(const image::RegularFile& file, const std::string& path, int flags) {
+  if (!(flags & O_NOFOLLOW) || !path.starts_with(kOwnDescriptors))
+    return Fd(::open(path.c_str(), flags));
+  return open_unfollowed(path, file.file().path(), flags);
+}
+
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.regular_file();
   const auto* first = record.same_file_as() == 0 ? &object : context.object(record.same_file_as());
   if (first == nullptr || !first->has_regular_file())
     return refusal("an open file whose first record is not in the image");
+  const int flags = static_cast<int>(record.open_flags()) | O_CLOEXEC;
   auto found = context.file_paths.find(first->id());
+  Fd fd;
+  if (found == context.file_paths.end() && (flags & O_TMPFILE) == O_TMPFILE &&
+      first->regular_file().unlinked()) {
+    CAIRN_ASSIGN(fd, make_temporary(context, first->regular_file(), flags));
+    if (fd.valid()) {
+      auto path = fmt::format("{}{}", kOwnDescriptors, fd.get());
+      found = context.file_paths.emplace(first->id(), std::move(path)).first;
+    }
+  }
   if (found == context.file_paths.end()) {
     CAIRN_ASSIGN(auto path, find_or_make(context, *first));
     found = context.file_paths.emplace(first->id(), std::move(path)).first;
   }
-  Fd fd(::open(found->second.c_str(), static_cast<int>(record.open_flags()) | O_CLOEXEC));
+  if (!fd.valid()) {
+    CAIRN_ASSIGN(fd, open_named(first->regular_file(), found->second, flags & ~O_TMPFILE));
+  }
   if (!fd.valid()) return os_failure("open the file", first->regular_file().file().path());
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
@@ -210,10 +263,46 @@ Result<std::vector<storage::PageRun>> pages_of_file(int fd, std::uint64_t bytes)
   return runs;
 }
 
+namespace {
+
+// Removed, and no descriptor is left: what is mapped of it is all that anybody can ever see of it.
+Result<std::uint64_t> capture_nameless(CaptureContext& context, const MappedFile& mapped) {
+  const auto key = std::pair(mapped.device, mapped.inode);
+  auto found = context.shared.find(key);
+  if (found == context.shared.end()) {
+    image::KernelObject object;
+    object.set_id(context.new_id());
+    object.set_memory_of(1);
+    object.set_status_flags(O_RDWR);
+    auto& record = *object.mutable_regular_file();
+    record.mutable_file()->set_path(mapped.path);
+    record.mutable_file()->set_mode(S_IFREG | 0600);
+    record.set_open_flags(O_RDWR);
+    record.set_unlinked(true);
+    record.set_rule(image::FILE_RULE_CONTENT);
+    found = context.shared.emplace(key, object.id()).first;
+    ContentPlan plan;
+    plan.object_id = object.id();
+    context.result.contents.push_back(std::move(plan));
+    context.result.objects.push_back(std::move(object));
+  }
+  const auto& view = mapped.view;
+  CAIRN_ASSIGN(const auto bytes, readable_bytes(context.process, view.address, view.bytes));
+  for (auto& plan : context.result.contents)
+    if (plan.object_id == found->second && bytes != 0) {
+      plan.views.push_back({view.offset, bytes, view.address});
+      plan.bytes = std::max(plan.bytes, view.offset + bytes);
+      add_run(plan.runs, view.offset, view.offset + bytes);
+    }
+  return found->second;
+}
+
+}  // namespace
+
 // What is mapped is told by its inode alone: on btrfs and overlayfs the device in /proc/PID/maps is not
 // the one that stat() says.
-Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const std::string& path,
-                                          ino_t inode, bool writable) {
+Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const MappedFile& mapped) {
+  const auto& [path, device, inode, writable, view] = mapped;
   const bool by_content = writable && context.options.files != FilePolicy::kNone;
   for (auto& file : context.files) {
     if (file.info.st_ino != inode || file.link != path) continue;
@@ -229,9 +318,10 @@ Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const std::st
   OpenFile file;
   file.copy.reset(::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
   if (!file.copy.valid() || ::fstat(file.copy.get(), &file.info) != 0 ||
-      file.info.st_ino != inode)
-    return refusal(fmt::format("the mapped file {}, which is removed or cannot be opened, cannot be "
-                               "saved", path));
+      file.info.st_ino != inode) {
+    if (path.ends_with(" (deleted)")) return capture_nameless(context, mapped);
+    return refusal(fmt::format("the mapped file {}, which cannot be opened, cannot be saved", path));
+  }
   if (const auto known = context.shared.find({file.info.st_dev, inode});
       known != context.shared.end())
     return known->second;

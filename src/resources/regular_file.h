@@ -15,9 +15,15 @@ namespace cairn::resources {
 extern const Kind kRegularFileKind;
 
 // The object of the file behind a shared mapping: that of an open file of the same inode if there is
-// one, else a new one without a descriptor. `writable`: the mapping may be written through.
-Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const std::string& path,
-                                          ino_t inode, bool writable);
+// one, else a new one without a descriptor.
+struct MappedFile {
+  std::string path;
+  dev_t device;
+  ino_t inode;
+  bool writable;  // through the mapping, now or after an mprotect
+  ContentPlan::View view;
+};
+Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const MappedFile& mapped);
 
 // Present pages of a file, by offset: its holes are left out.
 Result<std::vector<storage::PageRun>> pages_of_file(int fd, std::uint64_t bytes);
