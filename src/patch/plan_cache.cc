@@ -62,7 +62,11 @@ std::string PlanCache::path_for(const ElfFile& file) const {
 
 bool PlanCache::holds(const ElfFile& file) const {
   const Fd fd(::open(path_for(file).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return false;
+  // As the runtime does: one that somebody else could have written is made anew.
+  struct stat info {};
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0 || (info.st_mode & 022) != 0 ||
+      (info.st_uid != 0 && info.st_uid != ::geteuid()))
+    return false;
   abi::PlanHeader header;
   if (::read(fd.get(), &header, sizeof header) != sizeof header) return false;
   if (header.magic != abi::kPlanMagic || header.version != abi::kPlanVersion ||

@@ -62,6 +62,23 @@ TEST_F(Cache, FilesWithoutBuildIdAreNamedByWhatTheyAre) {
   EXPECT_FALSE(cache.holds(open(copy)));
 }
 
+TEST_F(Cache, PlansThatOthersMayHaveWrittenAreMadeAnew) {
+  const PlanCache cache(root_);
+  const ElfFile file = open(PATTERNS);
+  ASSERT_TRUE(cache.ensure(PATTERNS));
+  const std::string path = cache.path_for(file);
+  for (const ::mode_t writable : {0664U, 0646U, 0666U}) {
+    ASSERT_EQ(::chmod(path.c_str(), writable), 0);
+    EXPECT_FALSE(cache.holds(file));
+    ASSERT_TRUE(cache.ensure(PATTERNS));
+    EXPECT_TRUE(cache.holds(file));
+    EXPECT_EQ(mode(path), 0644U);
+  }
+  if (::geteuid() != 0) return;  // only root can give a file away
+  ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
+  EXPECT_FALSE(cache.holds(file));
+}
+
 TEST_F(Cache, DamagedPlansAreMadeAnew) {
   const PlanCache cache(root_);
   const ElfFile file = open(PATTERNS);
