@@ -50,7 +50,11 @@ void JobWatch::refresh() {
   for (abi::ProcessSlot* slot : segment_.slots()) {
     if (!holds_process(*slot)) continue;
     const RealPid pid{slot->real_pid.load()};
-    if (pidfds_.contains(pid)) continue;
+    if (pidfds_.contains(pid)) {
+      // While its pidfd is not readable the pid is nobody else's: from now on the slot tells them apart.
+      if (slot->start_time.load() == 0) slot->start_time.store(process_start_time(pid.value));
+      continue;
+    }
     // It may die between the check and the pidfd: then the pidfd is readable at once.
     if (!process_lives(*slot) || !watch(pid)) free_slot(*slot);
   }
