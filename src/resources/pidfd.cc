@@ -1,0 +1,69 @@
+#include "resources/pidfd.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace cairn::resources {
+namespace {
+
+constexpr std::uint32_t kThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
+constexpr std::int32_t kEnded = -1;        // as fdinfo shows it
+
+bool matches(const OpenFile& file) { return file.link == "anon_inode:[pidfd]"; }
+
+Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
+  CAIRN_ASSIGN(const auto fdinfo, fdinfo_of(file.copy.get()));
+  const auto text = fdinfo_value(fdinfo, "Pid");
+  if (text.empty()) return cannot_save(file, "a pidfd without Pid in fdinfo");
+  const std::int32_t pid = std::atoi(text.c_str());
+  auto& record = *object.mutable_pidfd();
+  record.set_thread((file.flags & kThread) != 0);
+  if (pid == kEnded) {
+    record.set_pid(kEnded);
+    return {};
+  }
+  for (const auto& thread : context.threads)
+    if (thread.real_tid == pid) {
+      if (pid != context.process.pid().value)
+        return cannot_save(file, "a pidfd of a thread that is not the first one");
+      record.set_pid(context.runtime->virtual_pid);
+      return {};
+    }
+  return cannot_save(file, fmt::format("a pidfd of process {}", pid));
+}
+
+// Whoever it stood for, nothing can be seen of it but that it has ended.
+Result<Fd> of_an_ended_process() {
+  const pid_t child = ::fork();
+  if (child < 0) return os_failure("make a process that ends");
+  if (child == 0) ::_exit(0);
+  Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  const int error = errno;
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!fd.valid()) return failure(error, "make a pidfd of an ended process");
+  return fd;
+}
+
+Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.pidfd();
+  if (record.pid() == kEnded) return of_an_ended_process();
+  if (record.pid() != context.image.pid()) return refusal("a pidfd of a process that is not in the image");
+  Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, context.process.pid().value,
+                                   record.thread() ? kThread : 0U)));
+  if (!fd.valid()) return os_failure("make the pidfd of the new process");
+  return fd;
+}
+
+}  // namespace
+
+const Kind kPidFdKind{"pidfd", image::KernelObject::kPidfd, Maker::kAgent, matches, capture, create,
+                      nullptr};
+
+}  // namespace cairn::resources
