@@ -30,8 +30,11 @@ Result<> parse_lock(const OpenFile& file, const std::string& line, image::FileLo
   } else if (kind == "POSIX" || kind == "OFDLCK") {
     lock.set_kind(kind == "POSIX" ? image::FileLock::POSIX : image::FileLock::OPEN_FILE);
     lock.set_type(write ? F_WRLCK : F_RDLCK);
+  } else if (kind == "LEASE" && manner == "ACTIVE") {
+    lock.set_kind(image::FileLock::LEASE);
+    lock.set_type(write ? F_WRLCK : F_RDLCK);
   } else {
-    return cannot_save(file, fmt::format("{} with a {} lock", file.link, kind));
+    return cannot_save(file, fmt::format("{} with a {} {} lock", file.link, manner, kind));
   }
   return {};
 }
@@ -56,6 +59,7 @@ Result<> restore_locks(RebuildContext& context, const image::KernelObject& objec
   const int copy = context.made.at(object.id()).get();
   const int number = context.number_of(object.id());
   for (const auto& lock : object.locks()) {
+    if (lock.kind() == image::FileLock::LEASE) continue;  // later, see restore_leases
     const auto where = fmt::format("descriptor {}", number);
     if (lock.kind() == image::FileLock::FLOCK) {
       if (::flock(copy, lock.type() | LOCK_NB) != 0) return os_failure("flock again", where);
@@ -73,6 +77,22 @@ Result<> restore_locks(RebuildContext& context, const image::KernelObject& objec
     CAIRN_ASSIGN(const auto place, context.process.scratch_object(range));
     CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETLK, place.address()));
   }
+  return {};
+}
+
+bool has_write_lease(int fd) { return ::fcntl(fd, F_GETLEASE) == F_WRLCK; }
+
+// Inside, since a broken lease signals whoever has taken it; and when nobody opens the file any more,
+// which would break it at once.
+Result<> restore_leases(RebuildContext& context) {
+  for (const auto& object : context.objects)
+    for (const auto& lock : object.locks()) {
+      if (lock.kind() != image::FileLock::LEASE || !context.made.contains(object.id())) continue;
+      const int number = context.number_of(object.id());
+      if (!context.process.syscall(SYS_fcntl, number, F_SETLEASE, lock.type()))
+        return refusal(fmt::format("descriptor {}: its lease is not to be had, since somebody else has "
+                                   "the file open", number));
+    }
   return {};
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // flock, open file description and POSIX locks. The first two belong to the open file and are taken
-// by the agent; POSIX locks belong to the process and are taken inside.
+// by the agent; POSIX locks belong to the process and are taken inside, and so are leases.
 
 #include "resources/context.h"
 
@@ -8,5 +8,9 @@ namespace cairn::resources {
 
 Result<> capture_locks(CaptureContext& context, const OpenFile& file, image::KernelObject& object);
 Result<> restore_locks(RebuildContext& context, const image::KernelObject& object);
+
+// To open such a file, even by its owner, breaks the lease.
+bool has_write_lease(int fd);
+Result<> restore_leases(RebuildContext& context);
 
 }  // namespace cairn::resources

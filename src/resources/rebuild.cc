@@ -4,6 +4,7 @@
 
 #include "resources/clocks.h"
 #include "resources/context.h"
+#include "resources/file_locks.h"
 #include "resources/file_rewind.h"
 #include "resources/inet_socket.h"
 #include "resources/inherited.h"
@@ -87,6 +88,7 @@ Result<> ProcessRebuild::state() {
 
 Result<> ProcessRebuild::rewind_files() {
   CAIRN_TRY(resources::rewind_files(*context_));
+  CAIRN_TRY(restore_leases(*context_));
   return restore_terminal_modes(*context_);
 }
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "resources/file_locks.h"
 #include "resources/file_rewind.h"
 #include "resources/page_scan.h"
 
@@ -26,6 +27,13 @@ bool matches(const OpenFile& file) {
 
 // Something to read from, where the process' own descriptor may be for writing only.
 Result<Fd> readable_copy(const OpenFile& file) {
+  if (has_write_lease(file.copy.get())) {
+    if (!file.readable())
+      return cannot_save(file, file.link + ", opened for writing only and with a lease,");
+    Fd same(::fcntl(file.copy.get(), F_DUPFD_CLOEXEC, 0));
+    if (!same.valid()) return os_failure("duplicate " + file.name());
+    return same;
+  }
   Fd fd(::open(fmt::format("/proc/self/fd/{}", file.copy.get()).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return os_failure("read " + file.name(), file.link);
   return fd;
@@ -39,7 +47,11 @@ Result<> plan_content(CaptureContext& context, const OpenFile& file, std::uint64
     return cannot_save(file, fmt::format("{}, written to and larger than the limit of {} bytes,",
                                          file.link, context.options.file_content_limit));
   CAIRN_ASSIGN(plan.file, readable_copy(file));
+  // The search for holes moves the offset, which is the process' own if nothing was opened anew.
+  const off_t offset = ::lseek(file.copy.get(), 0, SEEK_CUR);
   CAIRN_ASSIGN(plan.runs, pages_of_file(plan.file.get(), plan.bytes));
+  if (offset < 0 || ::lseek(file.copy.get(), offset, SEEK_SET) != offset)
+    return os_failure("go back to the offset in", file.link);
   context.result.contents.push_back(std::move(plan));
   return {};
 }
