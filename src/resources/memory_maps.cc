@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/mman.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "abi/arena.h"
@@ -35,7 +37,8 @@ bool is_kernels_own(const Vma& vma) {
 }
 
 Result<> refuse_special(const Vma& vma) {
-  if (vma.has("ht")) return refuse(vma, "memory of huge pages " + vma.path);
+  if (vma.has("ht") && (vma.shared || !vma.path.starts_with("/anon_hugepage")))
+    return refuse(vma, "shared memory of huge pages " + vma.path);
   if (vma.has("um") || vma.has("uw") || vma.has("ui"))
     return refuse(vma, "memory watched by userfaultfd");
   if (vma.has("sl")) return refuse(vma, "sealed memory (mseal)");
@@ -111,6 +114,7 @@ class MemoryCapture {
 
  private:
   Result<> private_memory(const Vma& vma, image::MemoryRegion& region) {
+    if (vma.has("ht")) return huge_pages(vma, region);
     if (vma.inode == 0 || vma.path == "/dev/zero") return anonymous(vma, region);
     if (vma.path.starts_with("/memfd:")) {
       region.set_kind(image::MemoryRegion::MEMFD);
@@ -129,6 +133,15 @@ class MemoryCapture {
     region.set_kind(grows ? image::MemoryRegion::GROWSDOWN : image::MemoryRegion::PRIVATE_ANONYMOUS);
     region.set_flags(region.flags() | MAP_ANONYMOUS | (grows ? MAP_GROWSDOWN : 0));
     if (vma.path.starts_with("[anon:")) region.set_name(vma.path.substr(6, vma.path.size() - 7));
+    return scan_.own_pages(vma.start, vma.end, private_.runs);
+  }
+
+  // MAP_HUGETLB. As natively, mmap fails where the administrator has not set enough pages aside.
+  Result<> huge_pages(const Vma& vma, image::MemoryRegion& region) {
+    const auto log2 = static_cast<std::uint32_t>(std::countr_zero(vma.kernel_page_bytes));
+    region.set_kind(image::MemoryRegion::PRIVATE_ANONYMOUS);
+    region.set_huge_page_log2(log2);
+    region.set_flags(region.flags() | MAP_ANONYMOUS | MAP_HUGETLB | (log2 << MAP_HUGE_SHIFT));
     return scan_.own_pages(vma.start, vma.end, private_.runs);
   }
 
