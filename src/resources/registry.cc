@@ -14,6 +14,7 @@
 #include "resources/pidfd.h"
 #include "resources/pipe.h"
 #include "resources/proc_file.h"
+#include "resources/pty.h"
 #include "resources/regular_file.h"
 #include "resources/signalfd.h"
 #include "resources/timerfd.h"
@@ -28,7 +29,7 @@ namespace cairn::resources {
 std::span<const Kind> kinds() {
   static const Kind table[] = {
       kPathOnlyKind, kPidFdKind,    kProcFileKind,  kMemFdKind,       kRegularFileKind,
-      kDirectoryKind, kDeviceKind,  kTerminalKind,  kInheritedKind,   kPipeKind,
+      kDirectoryKind, kPtyKind,     kDeviceKind,    kTerminalKind,  kInheritedKind,   kPipeKind,
       kPipeEndKind,  kFifoKind,     kEventFdKind,   kTimerFdKind,     kSignalFdKind,
       kUnixSocketKind, kInetSocketKind, kEpollKind,
   };
