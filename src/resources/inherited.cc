@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <termios.h>
@@ -136,6 +137,18 @@ Result<Fd> create_inherited(RebuildContext& context, const image::KernelObject& 
                    fmt::format("descriptor {}", stream));
 }
 
+// What a program that outlives its terminal has: reads give the end of file, writes give EIO.
+Result<Fd> hung_up_terminal() {
+  const Fd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  int locked = 0;
+  if (!master.valid() || ::ioctl(master.get(), TIOCSPTLCK, &locked) != 0)
+    return os_failure("make a pseudo terminal");
+  Fd slave(::ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY));
+  if (!slave.valid() || ::fcntl(slave.get(), F_SETFD, FD_CLOEXEC) != 0)
+    return os_failure("open a pseudo terminal");
+  return slave;  // the master is closed here
+}
+
 Result<Fd> create_terminal(RebuildContext& context, const image::KernelObject& object) {
   const int stream = static_cast<int>(object.terminal().standard_stream()) - 1;
   if (stream >= 0 && stream <= 2)
@@ -152,8 +165,7 @@ Result<Fd> create_terminal(RebuildContext& context, const image::KernelObject& o
     if (!opened.valid()) return os_failure("open the terminal", path);
     return opened;
   }
-  return refusal(fmt::format("descriptor {} was the terminal {}, and this restart has no terminal",
-                             context.number_of(object.id()), object.terminal().path()));
+  return hung_up_terminal();
 }
 
 }  // namespace
