@@ -39,18 +39,20 @@ class Program:
     outputs: tuple = ("stdout", "progress")
     # Lines that say how long something took; all others are compared byte by byte.
     timing: str = ""
+    # The part of its lines that it writes while it computes; LAMMPS ends with a summary.
+    computing: float = 0.8
 
 
-TIMES = (r"^(Loop time|Performance:|.*CPU use|Total wall time|(Pair|Neigh|Comm|Output|Modify|Other) +\||"
+TIMES = (r"^(Loop time|Performance:|  create_atoms CPU|.*CPU use|Total wall time|(Pair|Neigh|Comm|Output|Modify|Other) +\||"
          r"MPI task timing|Section +\||-+$|  Time unit|  using)")
 PROGRAMS = [
     Program("python", ("/usr/bin/python3", "{src}/work.py", "{steps}"), 200, needs="/usr/bin/python3"),
     Program("node", ("node", "{src}/work.js", "{steps}"), 60, needs="node"),
-    Program("java", ("java", "-Xmx64m", "-cp", "{bin}/java", "Work", "{steps}"), 80, "javac -d {bin}/java Work.java", "javac"),
+    Program("java", ("java", "-Xmx64m", "-cp", "{bin}/java", "Work", "{steps}"), 240, "javac -d {bin}/java Work.java", "javac"),
     Program("go", ("{bin}/go", "{steps}"), 100, "go build -o {bin}/go work.go", "go"),
     Program("openmp", ("{bin}/omp", "{steps}"), 150, "gcc -O2 -fopenmp -o {bin}/omp work_omp.c", "gcc"),
     Program("lammps", ("lmp", "-in", "{src}/melt.in", "-log", "log", "-var", "steps", "{steps}"), 300, needs="lmp", status=0,
-            watch="log", outputs=("stdout", "log", "dump"), timing=TIMES),
+            watch="log", outputs=("stdout", "log", "dump"), timing=TIMES, computing=0.55),
     Program("static", ("{bin}/static", "{steps}"), 60, "gcc -O2 -pthread -static -o {bin}/static work_threads.c", "gcc"),
     Program("raw", ("{bin}/raw", "{steps}"), 120, "gcc -O1 -nostdlib -static -fno-builtin -fno-stack-protector"
             " -fcf-protection=none -o {bin}/raw work_raw.c", "gcc"),
@@ -154,6 +156,13 @@ class Run:
     def restart(self):
         end_agents()
         self.start([self.options.cairn, "restart", str(self.job)], "restart-stdout")
+        # Lines that were written before the kill are no sign of life: the new agent must answer.
+        deadline = time.monotonic() + 60 * self.options.patience
+        while subprocess.run([self.options.cairn, "status", "--dir", self.job], capture_output=True).returncode:
+            if self.process.poll() is not None:
+                raise Failure(f"restart ended: {self.ending()}")
+            if time.monotonic() > deadline:
+                raise Failure("no agent answers after the restart")
 
     def finish(self):
         try:
@@ -224,7 +233,7 @@ def natively(options, program, place, steps):
 def try_moments(options, program, place, dice):
     reference, lines = natively(options, program, place, program.steps)
     for number in range(options.moments):
-        moment, delay = dice.randrange(1, max(2, int(lines * 0.8))), dice.random() * 0.03
+        moment, delay = dice.randrange(1, max(2, int(lines * program.computing))), dice.random() * 0.03
         run_on = dice.choice((0, dice.randrange(1, max(2, lines // 8))))
         try:
             with Run(options, program, place, program.steps) as run:
@@ -287,6 +296,8 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep the directory of a failed trial")
     options = parser.parse_args()
     options.build = str(pathlib.Path(options.build).resolve())
+    if "/" in options.cairn:
+        options.cairn = str(pathlib.Path(options.cairn).resolve())  # the programs have directories of their own
     # The agents of our jobs become our children, so that we can see whether they end.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     print(f"seed {options.seed}", flush=True)
