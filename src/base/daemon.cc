@@ -100,6 +100,19 @@ Result<std::string> read_report(int pipe, const Deadline& deadline) {
   }
 }
 
+// Above the standard descriptors, which the daemon makes its own: whoever is started without them (by
+// another daemon) would get their numbers.
+Result<> make_pipe(Fd& reader, Fd& writer) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return os_failure("pipe");
+  const Fd low_reader(ends[0]);
+  const Fd low_writer(ends[1]);
+  reader.reset(::fcntl(low_reader.get(), F_DUPFD_CLOEXEC, 3));
+  writer.reset(::fcntl(low_writer.get(), F_DUPFD_CLOEXEC, 3));
+  if (!reader.valid() || !writer.valid()) return os_failure("duplicate an end of a pipe");
+  return {};
+}
+
 }  // namespace
 
 void remember_arguments(int argc, char** argv) {
@@ -124,10 +137,9 @@ void ReadyReport::failed(const Error& error) {
 Result<std::string> start_daemon(const std::string& title, std::vector<int> keep,
                                  const Deadline& deadline,
                                  void (*body)(void* context, ReadyReport report), void* context) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return os_failure("pipe");
-  Fd reader(ends[0]);
-  Fd writer(ends[1]);
+  Fd reader;
+  Fd writer;
+  CAIRN_TRY(make_pipe(reader, writer));
 
   const pid_t middle = silent_fork();
   if (middle < 0) return os_failure("fork");

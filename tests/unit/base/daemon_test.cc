@@ -39,6 +39,19 @@ void describe_self(void* context, ReadyReport report) {
   report.ready(self.dump());
 }
 
+TEST(Daemon, StartsFromAProcessWithoutStandardStreams) {
+  const pid_t starter = ::fork();
+  if (starter == 0) {
+    for (int fd = 0; fd < 3; ++fd) ::close(fd);
+    int context = 1;
+    const auto answer = start_daemon("a title", {}, soon(), describe_self, &context);
+    ::_exit(answer && nlohmann::json::parse(*answer)["open"].size() == 4 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(starter, &status, 0), starter);
+  EXPECT_EQ(status, 0);
+}
+
 TEST(Daemon, IsNobodysChildAndHoldsNothing) {
   int context = 42;
   int extra[2];
