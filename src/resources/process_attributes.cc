@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "base/files.h"
+#include "resources/credentials.h"
 #include "resources/open_files.h"
 #include "resources/removed_directory.h"
 
@@ -60,32 +61,6 @@ Result<> capture_program(CaptureContext& context, const std::string& status) {
   return {};
 }
 
-void capture_credentials(const std::string& status, image::Credentials& record) {
-  std::istringstream uids(fdinfo_value(status, "Uid"));
-  std::istringstream gids(fdinfo_value(status, "Gid"));
-  std::uint32_t ids[8] = {};
-  uids >> ids[0] >> ids[1] >> ids[2] >> ids[3];
-  gids >> ids[4] >> ids[5] >> ids[6] >> ids[7];
-  record.set_uid(ids[0]);
-  record.set_euid(ids[1]);
-  record.set_suid(ids[2]);
-  record.set_fsuid(ids[3]);
-  record.set_gid(ids[4]);
-  record.set_egid(ids[5]);
-  record.set_sgid(ids[6]);
-  record.set_fsgid(ids[7]);
-  std::istringstream groups(fdinfo_value(status, "Groups"));
-  for (std::uint32_t group = 0; groups >> group;) record.add_groups(group);
-  auto capabilities = [&](const char* name) {
-    return std::strtoull(fdinfo_value(status, name).c_str(), nullptr, 16);
-  };
-  record.set_capabilities_inheritable(capabilities("CapInh"));
-  record.set_capabilities_permitted(capabilities("CapPrm"));
-  record.set_capabilities_effective(capabilities("CapEff"));
-  record.set_capabilities_bounding(capabilities("CapBnd"));
-  record.set_capabilities_ambient(capabilities("CapAmb"));
-}
-
 // Whole seconds of CPU time that restarts have added to the process's own.
 rlim_t used_before(const abi::RuntimeState& state) {
   return static_cast<rlim_t>(std::max<std::int64_t>(state.process_cpu_offset_ns, 0) /
@@ -101,11 +76,17 @@ rlim_t rest_of(rlim_t limit, const image::ProcessImage& image) {
 }
 
 Result<> capture_limits(CaptureContext& context) {
+  // Asked inside: from outside it takes a capability if the process has several ids.
+  std::array<rlimit, kLimitNames.size()> limits{};
+  CAIRN_ASSIGN(const auto place, context.process.scratch_object(limits));
+  std::vector<abi::LinkSyscall> calls;
+  for (std::size_t resource = 0; resource < limits.size(); ++resource)
+    calls.push_back(RemoteProcess::make_call(0, SYS_prlimit64, 0, resource, 0,
+                                             place.address() + resource * sizeof(rlimit)));
+  CAIRN_TRY(context.process.syscalls_all_ok(calls, "read the limits of the process"));
+  CAIRN_ASSIGN(limits, context.process.read_object<decltype(limits)>(place.address()));
   for (int resource = 0; resource < std::ssize(kLimitNames); ++resource) {
-    rlimit limit{};
-    if (::prlimit(context.process.pid().value, static_cast<__rlimit_resource>(resource), nullptr,
-                  &limit) != 0)
-      return os_failure("read the limit of", kLimitNames[static_cast<std::size_t>(resource)]);
+    const rlimit& limit = limits[static_cast<std::size_t>(resource)];
     auto& record = *context.result.process.add_limits();
     // The kernel's limit of CPU time is for what was used since the last restart.
     const auto before = resource == RLIMIT_CPU ? used_before(*context.runtime) : 0;
@@ -269,8 +250,9 @@ Result<> restore_attributes(RebuildContext& context) {
   CAIRN_TRY(restore_working_directory(context));
   CAIRN_TRY(restore_limits(context));
   CAIRN_TRY(restore_proc_values(context));
+  CAIRN_TRY(restore_credentials(context));
   const int dumpable = context.image.controls().dumpable();
-  if (dumpable != 1)
+  if (dumpable != 1 || ::geteuid() == 0)  // root may have changed the ids, and so this
     CAIRN_TRY(context.process.syscall(SYS_prctl, PR_SET_DUMPABLE, dumpable == 0 ? 0 : 1));
   return {};
 }
