@@ -15,7 +15,7 @@ namespace {
 class FileGenerationReader final : public GenerationReader {
  public:
   FileGenerationReader(std::string store, unsigned workers)
-      : store_(std::move(store)), workers_(workers), packs_(store_) {}
+      : store_(std::move(store)), workers_(workers), packs_(store_, ReadPath::kCheapest) {}
 
   [[nodiscard]] const GenerationInfo& info() const override { return info_; }
   [[nodiscard]] const std::vector<Record>& records() const override { return records_; }
@@ -26,7 +26,7 @@ class FileGenerationReader final : public GenerationReader {
     CAIRN_ASSIGN(info_, manifest_from_text(text, path));
     if (info_.number != number)
       return refusal("read manifest: it is that of another generation", path);
-    CAIRN_ASSIGN(Contents contents, read_structure(packs_, /*direct=*/false));
+    CAIRN_ASSIGN(Contents contents, read_structure(packs_, ReadPath::kCache));
     records_ = std::move(contents.records);
     roots_ = std::move(contents.roots);
     return {};
@@ -38,8 +38,9 @@ class FileGenerationReader final : public GenerationReader {
 
   Result<VerifyReport> verify(VerifyLevel level, bool direct) override {
     // With packs opened anew: what was read before may be what memory holds, not the device.
-    PackSet packs(store_, direct);
-    CAIRN_ASSIGN(const Contents contents, read_structure(packs, direct));
+    const ReadPath read_path = direct ? ReadPath::kDevice : ReadPath::kCache;
+    PackSet packs(store_, read_path);
+    CAIRN_ASSIGN(const Contents contents, read_structure(packs, read_path));
     VerifyReport report;
     report.files = 1 + info_.nodes.size() + packs.opened().size();
     report.bytes = contents.bytes;
@@ -85,11 +86,11 @@ class FileGenerationReader final : public GenerationReader {
   }
 
   // Every file but the chunks: all there, whole, and what the manifest says.
-  Result<Contents> read_structure(PackSet& packs, bool direct) const {
+  Result<Contents> read_structure(PackSet& packs, ReadPath read_path) const {
     Contents all;
     for (const NodeSummary& node : info_.nodes) {
       const std::string path = store_ + "/" + node.meta.path;
-      CAIRN_ASSIGN(RecordFile file, read_record_file(path, info_.number, node.node, direct));
+      CAIRN_ASSIGN(RecordFile file, read_record_file(path, info_.number, node.node, read_path));
       if (file.bytes != node.meta.bytes || file.identity != node.meta.identity ||
           file.records.size() != node.records)
         return refusal("read records: not those of this generation's manifest", path);

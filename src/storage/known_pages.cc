@@ -45,7 +45,7 @@ void KnownPages::load(const GenerationInfo& generation, std::uint32_t node, Pack
   for (const NodeSummary& summary : generation.nodes) {
     if (summary.node != node) continue;
     const auto records = read_record_file(directory_ + "/" + summary.meta.path, generation.number,
-                                          node, /*direct=*/false);
+                                          node, ReadPath::kCache);
     if (!records) continue;
     TreeWalker walker(packs);
     std::vector<std::pair<Hash, std::uint64_t>> found;

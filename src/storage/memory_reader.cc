@@ -119,11 +119,17 @@ Result<> PackedMemoryReader::for_each(const Sink& sink) {
     groups.push_back(std::span<const Piece>(list).subspan(i, end - i));
     i = end;
   }
-  return for_each_parallel(workers_, groups.size(), [&](std::size_t i, ChunkScratch& scratch) {
+  // With direct I/O a thread that reads is asleep: one more per CPU keeps the CPUs and the device busy.
+  const bool direct = std::any_of(list.begin(), list.end(), [](const Piece& piece) {
+    return piece.pack != nullptr && piece.pack->file().direct();
+  });
+  const unsigned workers = direct ? 2 * workers_ : workers_;
+  return for_each_parallel(workers, groups.size(), [&](std::size_t i, ChunkScratch& scratch) {
     const Piece& first = groups[i].front();
     if (first.pack == nullptr) return deliver_zeros(first, sink);
     const auto& chunk = first.pack->chunks()[first.chunk];
-    if (chunk.offset / kReadAhead != (chunk.offset + chunk.stored_bytes) / kReadAhead)
+    if (!first.pack->file().direct() &&
+        chunk.offset / kReadAhead != (chunk.offset + chunk.stored_bytes) / kReadAhead)
       ::posix_fadvise(first.pack->file().fd(), static_cast<off_t>(chunk.offset), 2 * kReadAhead,
                       POSIX_FADV_WILLNEED);
     return deliver_chunk(groups[i], scratch, sink);

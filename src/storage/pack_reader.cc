@@ -1,7 +1,9 @@
 #include "storage/pack_reader.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -22,13 +24,27 @@ bool take(std::span<const std::byte>& bytes, std::uint64_t count, std::span<cons
   return true;
 }
 
+bool mostly_cached(int fd, std::uint64_t size) {
+  if (size == 0) return true;
+  void* view = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  if (view == MAP_FAILED) return false;
+  std::vector<unsigned char> pages((size + kPageBytes - 1) / kPageBytes);
+  const bool known = ::mincore(view, size, pages.data()) == 0;
+  ::munmap(view, size);
+  const auto there = std::count_if(pages.begin(), pages.end(), [](auto page) { return page & 1; });
+  return known && static_cast<std::size_t>(there) > pages.size() / 2;
+}
+
 }  // namespace
 
-Result<InputFile> InputFile::open(const std::string& path, bool direct) {
+Result<InputFile> InputFile::open(const std::string& path, ReadPath read_path) {
   InputFile file;
   file.path_ = path;
   CAIRN_ASSIGN(file.fd_, open_file(path));
   CAIRN_ASSIGN(file.size_, file_size(file.fd_.get(), path));
+  const bool direct =
+      read_path == ReadPath::kDevice ||
+      (read_path == ReadPath::kCheapest && !mostly_cached(file.fd_.get(), file.size_));
   // A file system without direct I/O (tmpfs) has no device to read from either.
   file.direct_ = direct && ::fcntl(file.fd_.get(), F_SETFL, O_DIRECT) == 0;
   return file;
@@ -64,8 +80,9 @@ Result<std::span<const std::byte>> InputFile::read(std::uint64_t offset, std::ui
   return std::span<const std::byte>(place).subspan(offset - start, bytes);
 }
 
-Result<std::unique_ptr<Pack>> Pack::open(const std::string& path, PackKey key, bool direct) {
-  CAIRN_ASSIGN(InputFile file, InputFile::open(path, direct));
+Result<std::unique_ptr<Pack>> Pack::open(const std::string& path, PackKey key,
+                                         ReadPath read_path) {
+  CAIRN_ASSIGN(InputFile file, InputFile::open(path, read_path));
   std::unique_ptr<Pack> pack(new Pack(key, std::move(file)));
   CAIRN_TRY(pack->read_header());
   CAIRN_TRY(pack->read_index());
@@ -198,7 +215,7 @@ Result<const Pack*> PackSet::get(PackKey key) {
   const auto path = paths_.find(key);
   CAIRN_ASSIGN(auto pack,
                Pack::open(path != paths_.end() ? path->second : directory_ + "/" + key.path(), key,
-                          direct_));
+                          read_path_));
   return (packs_[key] = std::move(pack)).get();
 }
 

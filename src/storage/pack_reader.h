@@ -19,10 +19,15 @@
 
 namespace cairn::storage {
 
-// A file read at any offset, with direct I/O if asked for: then what comes is from the device.
+// Around the page cache what comes is from the device, and no page of the cache is filled and copied
+// for bytes that are read once.
+enum class ReadPath { kCache, kDevice, kCheapest };
+
+// A file read at any offset.
 class InputFile {
  public:
-  static Result<InputFile> open(const std::string& path, bool direct);
+  // kCheapest: from the page cache if most of the file is there already.
+  static Result<InputFile> open(const std::string& path, ReadPath read_path);
 
   // The bytes, in `scratch`, which grows as needed.
   Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t bytes,
@@ -30,6 +35,7 @@ class InputFile {
   [[nodiscard]] std::uint64_t size() const { return size_; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] bool direct() const { return direct_; }
 
  private:
   std::string path_;
@@ -47,7 +53,8 @@ struct ChunkScratch {
 
 class Pack {
  public:
-  static Result<std::unique_ptr<Pack>> open(const std::string& path, PackKey key, bool direct);
+  static Result<std::unique_ptr<Pack>> open(const std::string& path, PackKey key,
+                                            ReadPath read_path);
 
   [[nodiscard]] PackKey key() const { return key_; }
   [[nodiscard]] const std::string& path() const { return file_.path(); }
@@ -97,8 +104,8 @@ class Pack {
 // Opened packs by key; one thread at a time may call get().
 class PackSet {
  public:
-  explicit PackSet(std::string directory, bool direct = false)
-      : directory_(std::move(directory)), direct_(direct) {}
+  explicit PackSet(std::string directory, ReadPath read_path = ReadPath::kCache)
+      : directory_(std::move(directory)), read_path_(read_path) {}
 
   // The pack of a generation that is not renamed yet lies elsewhere.
   void set_path(PackKey key, std::string path) { paths_[key] = std::move(path); }
@@ -107,7 +114,7 @@ class PackSet {
 
  private:
   const std::string directory_;
-  const bool direct_;
+  const ReadPath read_path_;
   std::map<PackKey, std::string> paths_;
   std::map<PackKey, std::unique_ptr<Pack>> packs_;
 };

@@ -72,8 +72,8 @@ Result<FileSummary> RecordFileWriter::finish(const std::vector<PageDataRef>& roo
 }
 
 Result<RecordFile> read_record_file(const std::string& path, std::uint64_t generation,
-                                    std::uint32_t node, bool direct) {
-  CAIRN_ASSIGN(const InputFile input, InputFile::open(path, direct));
+                                    std::uint32_t node, ReadPath read_path) {
+  CAIRN_ASSIGN(const InputFile input, InputFile::open(path, read_path));
   std::vector<std::byte> scratch;
   CAIRN_ASSIGN(auto rest, input.read(0, input.size(), scratch));
   RecordFile file;

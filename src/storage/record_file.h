@@ -13,6 +13,7 @@
 #include "storage/format.h"
 #include "storage/generation_reader.h"
 #include "storage/manifest.h"
+#include "storage/pack_reader.h"
 #include "storage/page.h"
 
 namespace cairn::storage {
@@ -47,6 +48,6 @@ struct RecordFile {
 };
 
 Result<RecordFile> read_record_file(const std::string& path, std::uint64_t generation,
-                                    std::uint32_t node, bool direct);
+                                    std::uint32_t node, ReadPath read_path);
 
 }  // namespace cairn::storage

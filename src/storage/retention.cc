@@ -52,7 +52,7 @@ Result<> mark(const std::string& store, const GenerationInfo& generation, PackSe
     }
     CAIRN_ASSIGN(const RecordFile records,
                  read_record_file(store + "/" + node.meta.path, generation.number, node.node,
-                                  /*direct=*/false));
+                                  ReadPath::kCache));
     for (const PageDataRef& root : records.roots) CAIRN_TRY(walker.walk(root));
   }
   return {};
