@@ -119,7 +119,23 @@ Result<> publish(const std::string& store, std::uint64_t mine) {
   CAIRN_ASSIGN(const std::uint64_t highest, highest_claim(store));
   if (highest != mine)
     return failure(kSuperseded, "take ownership: somebody else was faster", store);
-  return sync_directory(store, FaultPoint::kStoreSync);
+  return {};
+}
+
+// Numbers must not go back after a power failure: our claim is durable before a lower one is removed.
+Result<> remove_older_claims(const std::string& store, const std::vector<std::string>& names,
+                             const OwnerRecord& owner) {
+  bool durable = false;
+  for (const std::string& name : names) {
+    if (!name.starts_with(kClaimPrefix)) continue;
+    const std::uint64_t claim = parse_number(std::string_view(name).substr(kClaimPrefix.size()));
+    if (claim >= owner.incarnation) continue;
+    if (!durable) CAIRN_TRY(sync_directory(store, FaultPoint::kStoreSync));
+    durable = true;
+    const std::string path = store + "/" + name;
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_failure("remove", path);
+  }
+  return {};
 }
 
 }  // namespace
@@ -198,12 +214,9 @@ Result<> remove_leftovers(const std::string& store, const OwnerRecord& owner) {
       CAIRN_TRY(remove_directory_with_files(dead));
     } else if (name.starts_with(kDraftPrefix)) {
       if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_failure("remove", path);
-    } else if (name.starts_with(kClaimPrefix)) {
-      const std::uint64_t claim = parse_number(std::string_view(name).substr(kClaimPrefix.size()));
-      if (claim < owner.incarnation && ::unlink(path.c_str()) != 0 && errno != ENOENT)
-        return os_failure("remove", path);
     }
   }
+  CAIRN_TRY(remove_older_claims(store, names, owner));
   return sync_directory(store, FaultPoint::kStoreSync);
 }
 

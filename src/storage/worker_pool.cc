@@ -8,10 +8,7 @@
 
 namespace cairn::storage {
 
-WorkerPool::WorkerPool(unsigned threads) {
-  for (unsigned worker = 0; worker < std::max(threads, 1U); ++worker)
-    threads_.emplace_back([this, worker] { run(worker); });
-}
+WorkerPool::WorkerPool(unsigned threads) : size_(std::max(threads, 1U)) {}
 
 WorkerPool::~WorkerPool() {
   {
@@ -25,6 +22,8 @@ WorkerPool::~WorkerPool() {
 void WorkerPool::submit(Task task) {
   {
     const std::lock_guard lock(mutex_);
+    for (auto worker = static_cast<unsigned>(threads_.size()); worker < size_; ++worker)
+      threads_.emplace_back([this, worker] { run(worker); });
     tasks_.push_back(std::move(task));
   }
   changed_.notify_one();

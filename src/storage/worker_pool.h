@@ -20,7 +20,7 @@ class WorkerPool {
   WorkerPool& operator=(const WorkerPool&) = delete;
 
   void submit(Task task);
-  [[nodiscard]] unsigned size() const { return static_cast<unsigned>(threads_.size()); }
+  [[nodiscard]] unsigned size() const { return size_; }
 
  private:
   void run(unsigned worker);
@@ -29,7 +29,8 @@ class WorkerPool {
   std::condition_variable changed_;
   std::deque<Task> tasks_;
   bool ending_ = false;
-  std::vector<std::thread> threads_;
+  const unsigned size_;
+  std::vector<std::thread> threads_;  // started with the first task: most jobs end without any
 };
 
 // For the threads of this folder: signals belong to the threads that the program made itself.
