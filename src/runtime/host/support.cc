@@ -101,9 +101,9 @@ bool faults_are_deadly() {
 int copy_by_kernel(long call, std::uint64_t local, std::uint64_t remote, std::size_t bytes) {
   std::uint64_t here[2] = {local, bytes};
   std::uint64_t there[2] = {remote, bytes};
-  auto tid = sys::call(__NR_gettid).raw;  // not the pid: the first thread may have ended
-  auto done = sys::call(call, static_cast<std::uint64_t>(tid), sys::address(here), 1,
-                        sys::address(there), 1, 0);
+  // Not the pid: the first thread may have ended.
+  auto tid = static_cast<std::uint64_t>(current()->real_tid);
+  auto done = sys::call(call, tid, sys::address(here), 1, sys::address(there), 1, 0);
   return done.raw == static_cast<std::int64_t>(bytes) ? 0 : -kEFAULT;
 }
 
