@@ -4,6 +4,10 @@
 Prints Markdown tables; --write also puts them, with what the peers take, into docs/benchmarks.md.
 A target that is met is `met`; up to its ceiling, twice the value, it is `reported`; beyond, `OVER`,
 and the command ends with 1.
+
+Small costs are medians over the rounds. A checkpoint, a restart and their floors are the least of
+--repeats, each floor taken next to what it is compared with: a busy device only ever adds to them.
+Patch plans come from a cache of this run's own, which is warm before anything is measured.
 """
 import argparse
 import ctypes
@@ -97,10 +101,17 @@ class Bench:
         self.over = 0
         self.jobs = 0
 
+    def warm(self):
+        """Makes the patch plans of everything that is measured below."""
+        os.environ["CAIRN_PLAN_CACHE"] = str(self.scratch / "plans")
+        for argv in ((str(self.programs / "bench_micro"), "fork+exec"), *(argv for argv, _ in STARTS.values())):
+            subprocess.run(self.wrapped(argv), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        wait_for_agents()
+
     def wrapped(self, argv):
         self.jobs += 1
         prefix = self.options.wrap.split() if self.options.wrap else [
-            self.options.cairn, "run", "--mode", self.options.mode, "--dir", str(self.scratch / f"job{self.jobs}"), "--"]
+            shutil.which(self.options.cairn), "run", "--mode", self.options.mode, "--dir", str(self.scratch / f"job{self.jobs}"), "--"]
         return [*prefix, *argv]
 
     def row(self, title, native, cairn, target, unit):
@@ -130,23 +141,40 @@ class Bench:
         for title, (argv, target) in STARTS.items():
             if self.options.only and title not in self.options.only:
                 continue
-            times = ([], [])
-            for number in range(self.options.rounds * 4 + 1):
+            times, cpu = ([], []), ([], [])
+            for number in range(self.options.rounds * 8 + 1):
                 for side, line in enumerate((argv, self.wrapped(argv))):
-                    began = time.perf_counter()
-                    subprocess.run(line, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-                    if number:  # the first one warms the caches, that of patch plans among them
-                        times[side].append((time.perf_counter() - began) * 1e3)
-                wait_for_agents()
+                    taken = spawn_and_wait(line)
+                    if number:  # the first one warms the page cache
+                        times[side].append(taken[0])
+                        cpu[side].append(taken[1])
+                    wait_for_agents()
             yield self.row(title, statistics.median(times[0]), statistics.median(times[1]), target, "ms")
+            yield (f"| {title}: least {min(times[0]):.2f} / {min(times[1]):.2f} ms; CPU time of the process itself, without the agent,"
+                   f" {statistics.median(cpu[0]):.2f} / {statistics.median(cpu[1]):.2f} ms | | | | | | |")
 
     def floor(self, *arguments):
         done = subprocess.run([self.programs / "bench_floors", *map(str, arguments)], capture_output=True, text=True, check=True)
         return float(done.stdout)
 
     def checkpoint(self, kind):
-        """One program with much memory: saved, killed, brought back, beside what the machine can do."""
+        """Programs with much memory: saved, killed, brought back, beside what the machine can do."""
+        runs = [self.save_and_restart(kind) for _ in range(self.options.repeats)]
+        floors = {name: min(run["floors"][name] for run in runs) for name in runs[0]["floors"]}
+        slowest = max(floors, key=floors.get)
+        target = Target(ratio=1.3)
+        title = f"{self.options.gib:g} GiB {kind}"
+        yield self.row(f"checkpoint of {title} (floor: {slowest})", floors[slowest], min(run["saved"] for run in runs), target, "s")
+        yield self.row(f"restart of {title} to the first tick (floor: reading the files)", min(min(run["reading"]) for run in runs),
+                       min(min(run["back"]) for run in runs), target, "s")
+        yield (f"| {title}: program stood still {min(run['stall'] for run in runs):.2f} s; stored {runs[0]['stored'] / GIB:.2f} GiB;"
+               f" CPU time of the agent: checkpoint {min(run['saved_cpu'] for run in runs):.2f} s,"
+               f" restart {min(min(run['back_cpu']) for run in runs):.2f} s; floors: "
+               + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in floors.items()) + " | | | | | | |")
+
+    def save_and_restart(self, kind):
         size = int(self.options.gib * GIB)
+        result = {"reading": [], "back": [], "back_cpu": []}
         ticks = self.scratch / f"ticks.{kind}"
         job = self.scratch / f"memory.{kind}"
         program = [str(self.programs / "bench_memory"), str(size), kind, str(ticks)]
@@ -157,27 +185,30 @@ class Bench:
             before = time.time_ns()
             began = time.perf_counter()
             subprocess.run([self.options.cairn, "checkpoint", "--dir", job], check=True, stdout=subprocess.DEVNULL)
-            saved = time.perf_counter() - began
+            saved = result["saved"] = time.perf_counter() - began
             wait_until(lambda: last_tick(ticks) > before + saved * 1e9)
-            stall = longest_gap(ticks, before)
+            result["stall"] = longest_gap(ticks, before)
             files = [p for p in job.rglob("*") if p.is_file() and p.stat().st_size > 4096]
-            stored = sum(p.stat().st_size for p in files)
+            stored = result["stored"] = sum(p.stat().st_size for p in files)
             os.kill(run.pid, signal.SIGSTOP)  # it shall not tick while the floors are measured
-            floors = {"process_vm_readv": self.floor("read-process", run.pid, address, size),
-                      "zstd on two threads": self.floor("codec", run.pid, address, size),
-                      "device, write and fsync": self.floor("write", job / "floor", stored)}
+            result["floors"] = {"process_vm_readv": self.floor("read-process", run.pid, address, size),
+                                "zstd on two threads": self.floor("codec", run.pid, address, size),
+                                "device, write and fsync": self.floor("write", job / "floor", stored)}
             os.kill(run.pid, signal.SIGKILL)
             run.wait()
-            wait_for_agents()
-            reading = self.floor("read-files", *files)
-            self.floor("read-files", *files[:1])
-            for path in files:
-                with open(path) as file:
-                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            before, began = time.time_ns(), time.perf_counter()
-            restarted = subprocess.Popen([self.options.cairn, "restart", job])
-            wait_until(lambda: last_tick(ticks) > before, restarted)
-            back = time.perf_counter() - began
+            result["saved_cpu"] = wait_for_agents()
+            for _ in range(self.options.repeats):
+                result["reading"].append(self.floor("read-files", *files))
+                for path in files:
+                    with open(path) as file:
+                        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                before, began = time.time_ns(), time.perf_counter()
+                restarted = subprocess.Popen([self.options.cairn, "restart", job])
+                wait_until(lambda: last_tick(ticks) > before, restarted)
+                result["back"].append(time.perf_counter() - began)
+                restarted.kill()
+                restarted.wait()
+                result["back_cpu"].append(wait_for_agents())
         finally:
             for process in (run, restarted):
                 if process and process.poll() is None:
@@ -185,13 +216,18 @@ class Bench:
                     process.wait()
             wait_for_agents()
             shutil.rmtree(job, ignore_errors=True)
-        slowest = max(floors, key=floors.get)
-        target = Target(ratio=1.3)
-        title = f"{self.options.gib:g} GiB {kind}"
-        yield self.row(f"checkpoint of {title} (floor: {slowest})", floors[slowest], saved, target, "s")
-        yield self.row(f"restart of {title} to the first tick (floor: reading the files)", reading, back, target, "s")
-        yield (f"| {title}: program stood still {stall:.2f} s; stored {stored / GIB:.2f} GiB; floors: "
-               + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in floors.items()) + " | | | | | | |")
+        return result
+
+
+def spawn_and_wait(argv):
+    """(wall, CPU) in ms; the CPU time is that of the process itself, not of the agent."""
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
+    began = time.perf_counter()
+    _, status, usage = os.wait4(os.posix_spawn(argv[0], argv, os.environ, file_actions=null), 0)
+    wall = time.perf_counter() - began
+    if status:
+        sys.exit(f"{' '.join(map(str, argv))}: status {status}")
+    return wall * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3
 
 
 def ticks_of(path):
@@ -224,12 +260,14 @@ def wait_until(condition, process=None, limit=600):
 
 
 def wait_for_agents():
-    """Agents are our adopted children; a new measurement starts when the last one's is gone."""
+    """Agents are our adopted children; a new measurement starts when the last one's is gone. Returns their CPU time."""
+    seconds = 0
     try:
         while True:
-            os.waitpid(-1, 0)
+            usage = os.wait4(-1, 0)[2]
+            seconds = max(seconds, usage.ru_utime + usage.ru_stime)  # helpers that they wait for count in theirs
     except ChildProcessError:
-        pass
+        return seconds
 
 
 def machine():
@@ -250,6 +288,7 @@ def main():
     parser.add_argument("--mode", default="auto")
     parser.add_argument("--programs", default=str(HERE.parent / "build/release/bench"))
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=3, help="checkpoints of each kind, and restarts of each checkpoint")
     parser.add_argument("--gib", type=float, default=4, help="memory of the checkpoint benchmark; 0 leaves it out")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--scratch", help="directory on the device that is measured (default: the temporary one)")
@@ -266,6 +305,7 @@ def main():
     try:
         out(f"{datetime.date.today()}, {machine()}, load {os.getloadavg()[0]:.1f} at the start; medians of {options.rounds} rounds.\n")
         out(HEAD)
+        bench.warm()
         for line in bench.micro():
             out(line)
         for line in bench.starts():
@@ -274,10 +314,11 @@ def main():
             for kind in options.kinds.split(","):
                 for line in bench.checkpoint(kind):
                     out(line)
+        out(f"\nLoad at the end: {os.getloadavg()[0]:.1f}.")
     finally:
         shutil.rmtree(bench.scratch, ignore_errors=True)
     if options.write:
-        command = f"bench/run.py --rounds {options.rounds} --gib {options.gib:g} --mode {options.mode}"
+        command = f"bench/run.py --rounds {options.rounds} --repeats {options.repeats} --gib {options.gib:g} --mode {options.mode}"
         pathlib.Path(options.write).write_text(
             f"# Benchmarks\n\nWritten by `{command}`; rows alternate native and Cairn in one run. A target is `met`, or `reported` up to"
             f" its ceiling (twice the value), else OVER.\n\n" + "\n".join(page) + "\n\n" + PEERS)

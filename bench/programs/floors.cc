@@ -1,6 +1,6 @@
 // What the machine can do at best: prints seconds.
 //   floors read-process PID ADDRESS BYTES   process_vm_readv in pieces of 2 MiB into a warm buffer
-//   floors write FILE BYTES                 write of incompressible data, then fsync
+//   floors write FILE BYTES                 write of incompressible data with direct I/O, then fsync
 //   floors codec PID ADDRESS BYTES          zstd level 1 on two threads over that memory, copied first
 //   floors read-files FILE ...              read of whole files, not from the page cache
 #include <fcntl.h>
@@ -47,13 +47,15 @@ double read_process(pid_t pid, std::size_t address, std::size_t bytes) {
 }
 
 double write_file(const char* path, std::size_t bytes) {
-  std::vector<char> buffer(kPiece);
+  auto* buffer = static_cast<char*>(std::aligned_alloc(4096, kPiece));
   for (std::size_t n = 0; n < kPiece; ++n) buffer[n] = static_cast<char>(std::rand());
   auto start = Clock::now();
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   must(fd >= 0, path);
-  for (std::size_t left = bytes; left > 0;) {
-    ssize_t done = write(fd, buffer.data(), std::min(kPiece, left));
+  // Where the file system has none, the page cache and fsync are what there is.
+  fcntl(fd, F_SETFL, O_DIRECT);
+  for (std::size_t left = (bytes + 4095) / 4096 * 4096; left > 0;) {
+    ssize_t done = write(fd, buffer, std::min(kPiece, left));
     must(done > 0, "write");
     left -= static_cast<std::size_t>(done);
   }

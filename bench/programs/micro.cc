@@ -31,10 +31,12 @@ void must(bool good) {
   }
 }
 
+clockid_t watch = CLOCK_MONOTONIC;
+
 double now() {
   timespec t;
   // The system call, so that the clock's own cost is the same for both sides of a comparison.
-  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
+  syscall(SYS_clock_gettime, watch, &t);
   return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
 }
 
@@ -109,6 +111,8 @@ int main(int argc, char** argv) {
   sigaction(SIGUSR1, &action, nullptr);
   for (const Operation& operation : kOperations) {
     if (argc != 2 || std::strcmp(operation.name, argv[1]) != 0) continue;
+    // One batch of it is longer than a turn on a shared processor.
+    if (std::strcmp(operation.name, "compute") == 0) watch = CLOCK_PROCESS_CPUTIME_ID;
     for (int n = 0; n < operation.batch; ++n) operation.run();
     // The best batch, not the mean: another program's turn on the processor is not our cost.
     double best = 1e30, end = now() + 0.15e9;
