@@ -12,7 +12,7 @@
 //             runtime opens the path itself)
 //   ign       mask of signals that the guest ignores (bit n-1 for signal n) although the kernel
 //             holds a handler for them: SIGSEGV, SIGBUS, SIGSYS, the park signal
-//   vmask     host-owned signals that the guest has blocked
+//   vmask     the signals that the guest has blocked, of op=exec
 //   vpid      the VirtualPid where it differs from the real one, else 0
 //   mode      DoorMode (segment.h)
 //   seccomp   1: the filter is already installed

@@ -42,10 +42,8 @@ void inherit_signals(ThreadBlock* t, const BootOptions& boot) {
   }
   std::uint64_t mask = 0;
   (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, 0, sys::address(&mask), 8);
-  // An exec under Cairn blocks the host's signals itself; what the guest has of them is in the boot
-  // string.
-  if (boot.operation == BootOperation::kExec) mask &= ~kHostSignals;
-  t->guest_mask = mask | boot.blocked;
+  // An exec under Cairn has blocked all of them; the guest's mask is in the boot string.
+  t->guest_mask = boot.operation == BootOperation::kExec ? boot.blocked : mask;
   mask |= kHostSignals;
   (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&mask), 0, 8);
 }

@@ -254,6 +254,27 @@ std::int64_t name_by_descriptor(const ExecCall& call, ExecWork* work) {
   return 0;
 }
 
+// The runtime again. All signals wait for the new image, which has the guest's mask from the boot
+// string: until it has handlers, a park request would be death. One that came already, and waits for
+// the door's way out, is to be taken before: kAgain.
+std::int64_t exec_runtime(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
+  std::uint64_t all = ~0ULL, mask = t->guest_mask & ~kHostSignals;
+  (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&all), 0, 8);
+  if (__atomic_load_n(&t->deferred, __ATOMIC_RELAXED) != 0) return kAgain;
+  RobustUndo undo;
+  leave_robust_list_for_exec(t, &undo);
+  hand_held_signals_to_kernel(t);
+  std::int64_t failed =
+      sys::call(__NR_execve, sys::address("/proc/self/exe"), sys::address(work->vector), call.envp).raw;
+  if (failed == -kENOENT && job_attached())  // no /proc here
+    failed = sys::call(__NR_execve, sys::address(abi::job_segment()->runtime_path),
+                       sys::address(work->vector), call.envp)
+                 .raw;
+  take_back_robust_list(undo);
+  (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&mask), 0, 8);
+  return failed;
+}
+
 std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
   int fd = -1;
   std::uint32_t inserted = 0;
@@ -289,19 +310,7 @@ std::int64_t run(ThreadBlock* t, const ExecCall& call, ExecWork* work) {
   if (failed == 0) {
     write_boot_string(work->boot, sizeof(work->boot), {fd, static_cast<int>(filters), nameless});
     (void)sys::call(__NR_fcntl, static_cast<std::uint64_t>(fd), 2 /* F_SETFD */, 0);
-    // Until the new image has its handlers a park request would be death: it waits, blocked.
-    std::uint64_t mask = kHostSignals;
-    (void)sys::call(__NR_rt_sigprocmask, kSigBlock, sys::address(&mask), 0, 8);
-    RobustUndo undo;
-    leave_robust_list_for_exec(t, &undo);
-    hand_held_signals_to_kernel(t);
-    failed = sys::call(__NR_execve, sys::address("/proc/self/exe"), sys::address(work->vector), call.envp).raw;
-    if (failed == -kENOENT && job_attached())  // no /proc here
-      failed = sys::call(__NR_execve, sys::address(abi::job_segment()->runtime_path),
-                         sys::address(work->vector), call.envp)
-                   .raw;
-    take_back_robust_list(undo);
-    (void)sys::call(__NR_rt_sigprocmask, kSigUnblock, sys::address(&mask), 0, 8);
+    failed = exec_runtime(t, call, work);
   }
   if (filters >= 0) (void)sys::call(__NR_close, static_cast<std::uint64_t>(filters));
   (void)sys::call(__NR_close, static_cast<std::uint64_t>(fd));
@@ -313,7 +322,7 @@ Action exec(ThreadBlock* t, const ExecCall& call) {
   if (work == nullptr) return done(t, -kENOMEM);
   std::int64_t result = run(t, call, work);
   unmap_work(work);
-  return done(t, result);
+  return result == kAgain ? Action::kRetry : done(t, result);
 }
 
 }  // namespace

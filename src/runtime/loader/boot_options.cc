@@ -158,7 +158,7 @@ std::uint64_t write_boot_string(char* out, std::uint64_t room, const ExecOptions
     if (kernel_action_is_ours(signal) && read_action(t->sighand, signal).handler == kSigIgn)
       ignored |= signal_bit(signal);
   at = append_hex(append(at, ";ign="), ignored);
-  at = append_hex(append(at, ";vmask="), t->guest_mask & kHostSignals);
+  at = append_hex(append(at, ";vmask="), t->guest_mask);
   at = append_decimal(append(at, ";mode="), static_cast<std::int64_t>(door_mode()));
   at = append_decimal(append(at, ";seccomp="), seccomp_installed() ? 1 : 0);
   if (t->process->virtual_pid != t->process->real_pid)
