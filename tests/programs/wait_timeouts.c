@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -39,13 +40,17 @@ enum kind {
   kSemaphore,
   kMutex,
   kReceive,
+  kReceivePart,  // MSG_WAITALL: the part that has come
+  kReadv,
+  kSendPart,
+  kAccept,
   kKinds
 };
 
 static const int64_t kDuration = 1500000000, kBefore = 900000000, kTolerance = 700000000;
 static int64_t began[kKinds], ended[kKinds];
 static atomic_int tids[kKinds];
-static int empty_pipe[2], set, pair[2];
+static int empty_pipe[2], set, pairs[kKinds][2];
 static sem_t zero;
 static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
 
@@ -78,7 +83,11 @@ static void wait_in(enum kind kind) {
   sigset_t signals;
   fd_set readable;
   static int word;
-  char byte;
+  static char many[1 << 20];
+  char byte = 0;
+  struct iovec part = {&byte, 1};
+  int fd = pairs[kind][0];
+  ssize_t received;
   FD_ZERO(&readable);
   FD_SET(empty_pipe[0], &readable);
   sigemptyset(&signals);
@@ -136,7 +145,20 @@ static void wait_in(enum kind kind) {
       CHECK_EQ(pthread_mutex_timedlock(&held, &until_world), ETIMEDOUT);
       break;
     case kReceive:
-      CHECK_ERRNO(recv(pair[0], &byte, 1, 0), EAGAIN);
+      CHECK_ERRNO(recv(fd, &byte, 1, 0), EAGAIN);
+      break;
+    case kReceivePart:
+      CHECK_EQ(recv(fd, many, sizeof many, MSG_WAITALL), 5);
+      break;
+    case kReadv:
+      CHECK_ERRNO(readv(fd, &part, 1), EAGAIN);
+      break;
+    case kSendPart:
+      received = (ssize_t)CHECK_SYS(write(fd, many, sizeof many));
+      CHECK(received > 0 && received < (ssize_t)sizeof many);
+      break;
+    case kAccept:
+      CHECK_ERRNO(accept(fd, NULL, NULL), EAGAIN);
       break;
     case kKinds:
       break;
@@ -146,6 +168,27 @@ static void wait_in(enum kind kind) {
 // Those that wait for a moment of the world's clock end by it, also when it passed in the downtime.
 static int by_the_world(int kind) {
   return kind == kCondition || kind == kSemaphore || kind == kMutex;
+}
+
+static int has_socket(int kind) {
+  return kind >= kReceive;
+}
+
+static void make_sockets(void) {
+  struct timeval interval = {1, 500000};
+  for (int i = kReceive; i < kKinds; ++i) {
+    CHECK_SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]));
+    if (i == kAccept) {
+      pairs[i][0] = (int)CHECK_SYS(socket(AF_UNIX, SOCK_STREAM, 0));
+      struct sockaddr name = {.sa_family = AF_UNIX};
+      CHECK_SYS(bind(pairs[i][0], &name, sizeof(sa_family_t)));  // a name of the kernel's choice
+      CHECK_SYS(listen(pairs[i][0], 1));
+    }
+    int sends = i == kSendPart;
+    CHECK_SYS(setsockopt(pairs[i][0], SOL_SOCKET, sends ? SO_SNDTIMEO : SO_RCVTIMEO, &interval,
+                         sizeof interval));
+  }
+  CHECK_EQ(write(pairs[kReceivePart][1], "hello", 5), 5);
 }
 
 static void* run(void* argument) {
@@ -160,11 +203,9 @@ static void* run(void* argument) {
 
 int main(void) {
   pthread_t threads[kKinds];
-  struct timeval interval = {1, 500000};
   struct epoll_event event = {.events = EPOLLIN};
   CHECK_SYS(pipe(empty_pipe));
-  CHECK_SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-  CHECK_SYS(setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &interval, sizeof interval));
+  make_sockets();
   set = (int)CHECK_SYS(epoll_create1(0));
   CHECK_SYS(epoll_ctl(set, EPOLL_CTL_ADD, empty_pipe[0], &event));
   CHECK_SYS(sem_init(&zero, 0, 0));
@@ -183,8 +224,8 @@ int main(void) {
   int64_t twin = ended[kTwin] - began[kTwin];
   for (int i = 0; i < kKinds; ++i) {
     int64_t passed = ended[i] - began[i];
-    // The receive timeout counts in ticks of the kernel, which may round to below.
-    if (passed < kDuration - (i == kReceive ? 10000000 : 0))
+    // A socket's timeout counts in ticks of the kernel, which may round to below.
+    if (passed < kDuration - (has_socket(i) ? 10000000 : 0))
       check_fail(__FILE__, __LINE__, "kind %d: expected not before %lld ns, got %lld", i,
                  (long long)kDuration, (long long)passed);
     if (!by_the_world(i) && passed > twin + kTolerance)

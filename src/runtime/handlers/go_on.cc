@@ -65,14 +65,15 @@ Action go_on_at_device(ThreadBlock* t, bool sends, std::uint64_t major, Piece pi
   return move_piece(t, number, piece);
 }
 
-bool go_on_transfer(ThreadBlock* t, const Transfer& kind, Action* action) {
+bool go_on_transfer(ThreadBlock* t, const Transfer& kind, BeforeHandler before, Action* action) {
   std::uint64_t progress = t->interrupted.progress;
   FileKind file = kind_of(t->rdi);
   Piece piece{};
-  if (progress == 0) return file.type == kSocket && go_on_at_socket(t, &kind, nullptr, action);
+  if (progress == 0)
+    return file.type == kSocket && go_on_at_socket(t, &kind, before, nullptr, action);
   *action = done(t, static_cast<std::int64_t>(progress));
   if (is_nonblocking(t) || !find_piece(kind.memory, t->rsi, t->rdx, progress, &piece)) return true;
-  if (file.type == kSocket) return go_on_at_socket(t, &kind, &piece, action);
+  if (file.type == kSocket) return go_on_at_socket(t, &kind, before, &piece, action);
   if (file.type == kFifo && kind.sends) *action = move_piece(t, __NR_write, piece);
   if (file.type == kCharacter) *action = go_on_at_device(t, kind.sends, file.major, piece);
   return true;
@@ -135,7 +136,7 @@ bool go_on_getevents(ThreadBlock* t, BeforeHandler before, Action* action) {
 }
 
 bool go_on(ThreadBlock* t, BeforeHandler before, Action* action) {
-  if (const Transfer* kind = transfer_of(t->rax)) return go_on_transfer(t, *kind, action);
+  if (const Transfer* kind = transfer_of(t->rax)) return go_on_transfer(t, *kind, before, action);
   switch (t->rax) {
     case __NR_sendfile:
       return go_on_sendfile(t, action);
@@ -154,7 +155,7 @@ bool go_on(ThreadBlock* t, BeforeHandler before, Action* action) {
     case __NR_accept:
     case __NR_accept4:
     case __NR_connect:
-      return go_on_at_socket(t, nullptr, nullptr, action);
+      return go_on_at_socket(t, nullptr, before, nullptr, action);
     default:
       return false;
   }

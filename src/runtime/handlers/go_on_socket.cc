@@ -79,32 +79,37 @@ std::int64_t after_socket_step(ThreadBlock* t, std::int64_t result) {
   return result == -kEAGAIN ? kAgain : after_step(t, result);
 }
 
+std::int64_t after_whole(ThreadBlock* t, std::int64_t result) {
+  bool waits_on = result == -kEAGAIN || result == -kEINTR;
+  if (!waits_on && t->whole_post != nullptr) result = t->whole_post(t, result);
+  return after_socket_step(t, result);
+}
+
 // The call as it was, but that it does not wait: the poll has.
-Action without_waiting(ThreadBlock* t, const Transfer* kind) {
-  pass(t, after_socket_step);
-  if (kind == nullptr) {  // accept, connect: no part of them can be done
-    t->post = nullptr;
-    return Action::kTail;
-  }
-  std::uint64_t flags = message_flags(t) | kMsgDontwait;
+Action without_waiting(ThreadBlock* t, const Transfer* kind, BeforeHandler before) {
+  Action action = before != nullptr ? before(t) : pass(t);
+  if (action != Action::kTail || kind == nullptr) return action;  // accept, connect: in one piece
+  t->whole_post = t->post;
+  t->post = after_whole;
   switch (t->rax) {
-    case __NR_read:
-    case __NR_write:
     case __NR_recvfrom:
     case __NR_sendto:
-      t->tail.number = kind->sends ? __NR_sendto : __NR_recvfrom;
-      t->tail.args[3] = flags;
-      if (t->rax == __NR_read || t->rax == __NR_write) t->tail.args[4] = t->tail.args[5] = 0;
+      t->tail.args[3] |= kMsgDontwait;
       break;
     case __NR_recvmsg:
     case __NR_sendmsg:
-      t->tail.args[2] = flags;
+      t->tail.args[2] |= kMsgDontwait;
+      break;
+    case __NR_read:
+    case __NR_write:
+      t->tail = {static_cast<std::uint64_t>(kind->sends ? __NR_sendto : __NR_recvfrom),
+                 {t->rdi, t->rsi, t->rdx, kMsgDontwait, 0, 0}};
       break;
     default: {
       MessageHeader header{0, 0, t->rsi, t->rdx, 0, 0, 0};
       memcpy(t->scratch, &header, sizeof(header));
       t->tail = {static_cast<std::uint64_t>(kind->sends ? __NR_sendmsg : __NR_recvmsg),
-                 {t->rdi, sys::address(t->scratch), flags, 0, 0, 0}};
+                 {t->rdi, sys::address(t->scratch), kMsgDontwait, 0, 0, 0}};
       break;
     }
   }
@@ -224,14 +229,15 @@ void take_back_interruption(std::uint64_t fd) {
   (void)option(fd, kSoError);
 }
 
-bool go_on_at_socket(ThreadBlock* t, const Transfer* kind, const Piece* piece, Action* action) {
+bool go_on_at_socket(ThreadBlock* t, const Transfer* kind, BeforeHandler before, const Piece* piece,
+                     Action* action) {
   std::int64_t deadline = deadline_of(t);
   bool sends = t->rax == __NR_connect || (kind != nullptr && kind->sends);
   if (piece == nullptr) {
     if (deadline == kNever) return false;
     bool ready = t->polled != 0;
     t->polled = 0;
-    *action = ready ? without_waiting(t, kind) : poll_first(t, sends, deadline);
+    *action = ready ? without_waiting(t, kind, before) : poll_first(t, sends, deadline);
     return true;
   }
   if (option(t->rdi, kSoType) != kStream) return true;  // a message is never divided

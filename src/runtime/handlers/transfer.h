@@ -37,7 +37,8 @@ Action move_piece(ThreadBlock* t, std::uint32_t number, const Piece& piece,
 
 // The rest of what a socket was to take or to give, or the rest of the time that it may wait.
 // False: the call is to be made as it was.
-bool go_on_at_socket(ThreadBlock* t, const Transfer* kind, const Piece* piece, Action* action);
+bool go_on_at_socket(ThreadBlock* t, const Transfer* kind, BeforeHandler before, const Piece* piece,
+                     Action* action);
 bool go_on_with_messages(ThreadBlock* t, Action* action);
 
 constexpr std::uint64_t kMsgPeek = 2, kMsgDontwait = 0x40, kMsgWaitall = 0x100,

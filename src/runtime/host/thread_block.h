@@ -123,6 +123,7 @@ struct ThreadBlock {
   abi::InterruptedCall call;           // its times, filled in by `before`
   abi::InterruptedCall interrupted;    // valid: the call at the boundary is issued anew
   PostHandler resumed_post;            // of the call made anew: what runs before it counts as over
+  PostHandler whole_post;              // of a call that is made as a whole once its socket is ready
   std::uint32_t polled;                // revents of its socket, if that was polled for it
   std::uint32_t wide_mask;  // blocked until it is back in the kernel: what it blocks, too
   std::int64_t cpu_clock_offset_ns;
