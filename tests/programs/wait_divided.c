@@ -26,6 +26,7 @@ enum kind {
   kReceiveMessage,
   kReadvLowWater,
   kRecvmmsg,
+  kLate,  // nothing of it has come yet
   kKinds
 };
 enum { kBytes = 900001, kFirst = 1001, kMessages = 4 };
@@ -41,10 +42,9 @@ static int pieces(struct iovec* out, char* at) {
   return 5;
 }
 
-static void send_with_descriptor(int fd) {
+static void send_with_descriptor(int fd, struct iovec* parts, int count, ssize_t bytes) {
   char control[CMSG_SPACE(sizeof(int))] = {0};
-  struct iovec parts[5];
-  struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)pieces(parts, sent)};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   struct cmsghdr* rights = CMSG_FIRSTHDR(&message);
@@ -52,7 +52,7 @@ static void send_with_descriptor(int fd) {
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof(int));
   memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-  CHECK_EQ(sendmsg(fd, &message, 0), kBytes);
+  CHECK_EQ(sendmsg(fd, &message, 0), bytes);
 }
 
 static void send_several(int fd) {
@@ -76,6 +76,18 @@ static void receive_several(int fd, char* into) {
   }
   CHECK_EQ(recvmmsg(fd, messages, kMessages, 0, NULL), kMessages);
   for (int i = 0; i < kMessages; ++i) CHECK_EQ(messages[i].msg_len, kFirst);
+}
+
+static void receive_descriptor(int fd) {
+  char control[CMSG_SPACE(sizeof(int))], text[16] = "";
+  struct iovec part = {text, sizeof text};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  CHECK_EQ(recvmsg(fd, &message, 0), 4);
+  CHECK_STR(text, "late");
+  CHECK(CMSG_FIRSTHDR(&message) != NULL);
+  CHECK_EQ(CMSG_FIRSTHDR(&message)->cmsg_type, SCM_RIGHTS);
 }
 
 static void transfer(enum kind kind, int fd) {
@@ -102,7 +114,7 @@ static void transfer(enum kind kind, int fd) {
       CHECK_EQ(write(fd, sent, kBytes), kBytes);
       break;
     case kSendmsg:
-      send_with_descriptor(fd);
+      send_with_descriptor(fd, parts, pieces(parts, sent), kBytes);
       break;
     case kSendmmsg:
       send_several(fd);
@@ -122,6 +134,9 @@ static void transfer(enum kind kind, int fd) {
     case kRecvmmsg:
       receive_several(fd, into);
       break;
+    case kLate:
+      receive_descriptor(fd);
+      break;
     case kKinds:
       break;
   }
@@ -135,11 +150,16 @@ static void* run(void* argument) {
 }
 
 static void make_ends(int kind) {
-  int type = kind == kRecvmmsg ? SOCK_DGRAM : SOCK_STREAM;
-  if (kind <= kPwritev2)
+  int type = kind == kRecvmmsg || kind == kLate ? SOCK_DGRAM : SOCK_STREAM;
+  struct timeval limit = {1000, 0};
+  if (kind <= kPwritev2) {
     CHECK_SYS(pipe(ends[kind]));
-  else
-    CHECK_SYS(socketpair(AF_UNIX, type, 0, ends[kind]));
+    return;
+  }
+  CHECK_SYS(socketpair(AF_UNIX, type, 0, ends[kind]));
+  if (kind % 2 != 0 && kind != kLate) return;  // the others have timeouts, which never end
+  CHECK_SYS(setsockopt(ends[kind][1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
+  CHECK_SYS(setsockopt(ends[kind][1], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit));
 }
 
 static void take_all(int kind) {
@@ -176,6 +196,9 @@ static void give_rest(int kind) {
     case kReadvLowWater:
       CHECK_EQ(write(fd, sent + kFirst, 7), 7);
       break;
+    case kLate:
+      send_with_descriptor(fd, &(struct iovec){"late", 4}, 1, 4);
+      break;
     case kRecvmmsg:
       for (int i = 1; i < kMessages; ++i) CHECK_EQ(write(fd, sent + i * kFirst, kFirst), kFirst);
       break;
@@ -191,7 +214,7 @@ int main(void) {
   check_fill(sent, kBytes, 91);
   for (int i = 0; i < kKinds; ++i) make_ends(i);
   for (intptr_t i = 0; i < kKinds; ++i) CHECK_OK(pthread_create(&threads[i], NULL, run, (void*)i));
-  for (int i = kReceive; i < kKinds; ++i) CHECK_EQ(write(ends[i][0], sent, kFirst), kFirst);
+  for (int i = kReceive; i < kLate; ++i) CHECK_EQ(write(ends[i][0], sent, kFirst), kFirst);
   for (int i = 0; i < kKinds; ++i) {
     while (tids[i] == 0) check_sleep_ms(1);
     check_until_asleep(tids[i]);
