@@ -23,9 +23,24 @@
 //   nameless  exec: 1 if it was given a descriptor and no path
 //   landlock  exec: 1 if the program is restricted by Landlock, so that it cannot be saved
 //   errfd     restore: where the one line goes that says why it failed
+//   ready     run: a pipe from the agent, which starts at the same time; the guest's first
+//             instruction waits for it. What comes: kSegmentThere, then kAgentReady; or, instead of
+//             either, kAgentFailed with AgentFailure and its texts, which the runtime passes on
+
+#include <cstdint>
 
 namespace cairn::abi {
 
 inline constexpr char kBootPrefix[] = "CAIRN1:";
+
+inline constexpr char kSegmentThere = 'S';
+inline constexpr char kAgentReady = 'R';
+inline constexpr char kAgentFailed = 'F';
+
+struct AgentFailure {
+  std::uint32_t exit_code;
+  std::uint32_t error_bytes;   // for standard error, right behind this
+  std::uint32_t output_bytes;  // for standard output, behind those
+};
 
 }  // namespace cairn::abi

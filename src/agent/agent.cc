@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "abi/boot.h"
 #include "agent/job_watch.h"
 #include "agent/plan_service.h"
 #include "agent/requests.h"
@@ -52,6 +53,7 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
+  Result<> make_segment();
   Result<> start();
   Result<> serve();
   [[nodiscard]] std::string segment_path() const { return settings_.job.segment(); }
@@ -115,17 +117,11 @@ Result<> Agent::own_store() {
   return open_log(std::filesystem::path(job.directory) / "agent.log", {job.job_id, 0});
 }
 
-Result<> Agent::start() {
+// First of all, since the program may be waiting for it while it is loaded.
+Result<> Agent::make_segment() {
   JobEntry& job = settings_.job;
   job.agent_pid = ::getpid();
   CAIRN_TRY(make_run_directory(job));
-  CAIRN_ASSIGN(listener_, listen_unix(job.socket()));
-  CAIRN_TRY(own_store());
-  // Read here and not before the fork: the plan holds descriptors of the store's files.
-  if (settings_.restart_from != 0) {
-    CAIRN_ASSIGN(auto plan, restart::read(job.directory, settings_.restart_from));
-    plan_ = std::make_unique<restart::Plan>(std::move(plan));
-  }
   auto segment = SegmentFile::create(job.segment(), {.socket = job.socket(),
                                                      .job_name = job.name,
                                                      .runtime_path = settings_.runtime,
@@ -133,6 +129,18 @@ Result<> Agent::start() {
                                                      .mode = settings_.mode});
   if (!segment) return Failure(segment.error());
   segment_.emplace(std::move(*segment));
+  return {};
+}
+
+Result<> Agent::start() {
+  JobEntry& job = settings_.job;
+  CAIRN_ASSIGN(listener_, listen_unix(job.socket()));
+  CAIRN_TRY(own_store());
+  // Read here and not before the fork: the plan holds descriptors of the store's files.
+  if (settings_.restart_from != 0) {
+    CAIRN_ASSIGN(auto plan, restart::read(job.directory, settings_.restart_from));
+    plan_ = std::make_unique<restart::Plan>(std::move(plan));
+  }
   job.agent_start_time = owner_.start_time;
   job.started_ns = realtime_ns();
 
@@ -143,13 +151,12 @@ Result<> Agent::start() {
   loop_->on_readable(listener_.get(), [this] { connection(); });
   loop_->every(kRefresh, [this] { watch_->refresh(); });
   loop_->every(settings_.interval, [this] { enqueue({}); });
-  CAIRN_TRY(publish(job));
-  log_info("agent started", "name={} program={} incarnation={}", log_value(job.name),
-           job.first_pid, job.incarnation);
-  return {};
+  return publish(job);
 }
 
 Result<> Agent::serve() {
+  log_info("agent started", "name={} program={} incarnation={}", log_value(settings_.job.name),
+           settings_.job.first_pid, settings_.job.incarnation);
   if (!settings_.planner.empty()) plans_.emplace(**segment_, settings_.planner);
   worker_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
   auto ran = loop_->run();
@@ -333,15 +340,25 @@ void Agent::end_if_empty() {
   });
 }
 
+std::string title(const AgentSettings& settings) { return "cairn agent " + settings.job.name; }
+
+struct Start {
+  AgentSettings settings;
+  Explain explain;  // none: for start_agent
+};
+
 void agent_main(void* context, ReadyReport report) {
-  auto* settings = static_cast<AgentSettings*>(context);
-  Agent agent(std::move(*settings));
-  if (const auto started = agent.start(); !started) {
+  auto* start = static_cast<Start*>(context);
+  const Explain explain = std::move(start->explain);
+  Agent agent(std::move(start->settings));
+  auto started = agent.make_segment();
+  if (started && explain) report.send({abi::kSegmentThere});
+  if (started) started = agent.start();
+  if (!started) {
     log_error("start failed", "reason={}", log_value(started.error().message()));
-    report.failed(started.error());
-    return;
+    return explain ? report.end(explain(started.error())) : report.failed(started.error());
   }
-  report.ready(agent.segment_path());
+  explain ? report.end({abi::kAgentReady}) : report.ready(agent.segment_path());
   if (const auto served = agent.serve(); !served)
     log_error("agent failed", "reason={}", log_value(served.error().message()));
 }
@@ -362,8 +379,15 @@ Result<std::string> start_agent(AgentSettings settings) {
   std::vector<int> keep;
   for (const Fd& fd : settings.stdio)
     if (fd.valid()) keep.push_back(fd.get());
-  const std::string title = "cairn agent " + settings.job.name;
-  return start_daemon(title, keep, Deadline{kStartTimeout}, agent_main, &settings);
+  Start start{std::move(settings), nullptr};
+  return start_daemon(title(start.settings), keep, Deadline{kStartTimeout}, agent_main, &start);
+}
+
+Result<LaunchedAgent> launch_agent(AgentSettings settings, Explain explain) {
+  LaunchedAgent launched{run_directory_of(settings.job) / "segment", {}};
+  Start start{std::move(settings), std::move(explain)};
+  CAIRN_ASSIGN(launched.report, launch_daemon(title(start.settings), {}, agent_main, &start));
+  return launched;
 }
 
 }  // namespace cairn::agent

@@ -1,10 +1,14 @@
 #pragma once
 // The node's daemon for one job.
 //
-//   `cairn run`, `cairn restart` --fork twice--> agent: owns the store, makes the run directory
-//        |                                         |
-//        +-- waits for the ready report <----------+
-//        exec cairn-runtime (same pid)             serves until the last process of the job has ended
+//   `cairn restart` --fork twice--> agent: makes the run directory, owns the store
+//        |                            |
+//        +-- waits for the report <---+
+//        exec cairn-runtime           serves until the last process of the job has ended
+//        (same pid)
+//
+// `cairn run` execs at once: the runtime loads the program while the agent starts, and waits for
+// the report before the program's first instruction (abi/boot.h, `ready`).
 
 #include <array>
 #include <chrono>
@@ -41,5 +45,13 @@ struct AgentSettings {
 // Starts the agent of the job; returns the path of its segment once it serves. A failed start leaves
 // nothing behind.
 [[nodiscard]] Result<std::string> start_agent(AgentSettings settings);
+
+// Does not wait. What the runtime reads from the report if the start fails, is made by `explain`.
+struct LaunchedAgent {
+  std::string segment;  // where it will be
+  Fd report;
+};
+using Explain = std::function<std::string(const Error&)>;
+[[nodiscard]] Result<LaunchedAgent> launch_agent(AgentSettings settings, Explain explain);
 
 }  // namespace cairn::agent

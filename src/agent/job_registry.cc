@@ -81,10 +81,13 @@ std::string make_job_id() {
   return id;
 }
 
+fs::path run_directory_of(const JobEntry& entry) {
+  return roots().front() / fmt::format("{}-{}", entry.job_id, entry.first_pid);
+}
+
 Result<> make_run_directory(JobEntry& entry) {
-  const fs::path root = roots().front();
-  CAIRN_TRY(make_private_directory(root));
-  entry.run_directory = root / fmt::format("{}-{}", entry.job_id, entry.agent_pid);
+  entry.run_directory = run_directory_of(entry);
+  CAIRN_TRY(make_private_directory(entry.run_directory.parent_path()));
   return make_private_directory(entry.run_directory);
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // Where the jobs of this user on this node are found while they run.
 //
-//   ROOT/<job id>-<agent's pid>/   mode 0700, made by the agent, removed when the job has ended
+//   ROOT/<job id>-<first pid>/   mode 0700, made by the agent, removed when the job has ended
 //       agent.sock   the agent's socket
 //       segment      the job segment (abi/segment.h)
 //       job.json     JobEntry
@@ -39,7 +39,9 @@ struct JobEntry {
 // 80 random bits in hexadecimal.
 [[nodiscard]] std::string make_job_id();
 
-// Makes the entry's run directory (it needs `agent_pid`) and sets `run_directory`.
+// Where the run directory is to be (the entry needs its `job_id` and `first_pid`).
+[[nodiscard]] std::filesystem::path run_directory_of(const JobEntry& entry);
+// Makes the entry's run directory and sets `run_directory`.
 [[nodiscard]] Result<> make_run_directory(JobEntry& entry);
 // The entry appears to others at once and whole.
 [[nodiscard]] Result<> publish(const JobEntry& entry);

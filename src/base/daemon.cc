@@ -78,6 +78,19 @@ void detach_standard_descriptors() {
   if (null > 2) ::close(null);
 }
 
+// Away from the standard descriptors: where one of those is closed, pipe(2) would take its number.
+Result<std::pair<Fd, Fd>> high_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return os_failure("pipe");
+  std::pair<Fd, Fd> pipe{Fd(ends[0]), Fd(ends[1])};
+  for (Fd* end : {&pipe.first, &pipe.second}) {
+    if (end->get() > 2) continue;
+    *end = Fd(::fcntl(end->get(), F_DUPFD_CLOEXEC, 3));
+    if (!end->valid()) return os_failure("pipe");
+  }
+  return pipe;
+}
+
 // A child without an exit signal: the caller's SIGCHLD, pending or handled, stays what it was.
 pid_t silent_fork() { return static_cast<pid_t>(::syscall(SYS_clone, 0, 0, 0, 0, 0)); }
 
@@ -100,19 +113,6 @@ Result<std::string> read_report(int pipe, const Deadline& deadline) {
   }
 }
 
-// Above the standard descriptors, which the daemon makes its own: whoever is started without them (by
-// another daemon) would get their numbers.
-Result<> make_pipe(Fd& reader, Fd& writer) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return os_failure("pipe");
-  const Fd low_reader(ends[0]);
-  const Fd low_writer(ends[1]);
-  reader.reset(::fcntl(low_reader.get(), F_DUPFD_CLOEXEC, 3));
-  writer.reset(::fcntl(low_writer.get(), F_DUPFD_CLOEXEC, 3));
-  if (!reader.valid() || !writer.valid()) return os_failure("duplicate an end of a pipe");
-  return {};
-}
-
 }  // namespace
 
 void remember_arguments(int argc, char** argv) {
@@ -121,25 +121,30 @@ void remember_arguments(int argc, char** argv) {
   arguments_end = argv[argc - 1] + std::strlen(argv[argc - 1]) + 1;
 }
 
-void ReadyReport::send(char kind, int code, const std::string& text) {
-  const std::string report = std::string(1, kind) + std::to_string(code) + "\n" + text;
+void ReadyReport::send(const std::string& bytes) {
   // The starter may be gone; then nobody wants to know.
-  [[maybe_unused]] const auto sent = write_all(pipe_.get(), report);
+  [[maybe_unused]] const auto sent = write_all(pipe_.get(), bytes);
+}
+
+void ReadyReport::end(const std::string& bytes) {
+  send(bytes);
   pipe_.reset();
 }
 
-void ReadyReport::ready(const std::string& answer) { send(kReady, 0, answer); }
-
-void ReadyReport::failed(const Error& error) {
-  send(kFailed, error.code, error.where.empty() ? error.tried : error.tried + " " + error.where);
+void ReadyReport::outcome(char kind, int code, const std::string& text) {
+  end(std::string(1, kind) + std::to_string(code) + "\n" + text);
 }
 
-Result<std::string> start_daemon(const std::string& title, std::vector<int> keep,
-                                 const Deadline& deadline,
-                                 void (*body)(void* context, ReadyReport report), void* context) {
-  Fd reader;
-  Fd writer;
-  CAIRN_TRY(make_pipe(reader, writer));
+void ReadyReport::ready(const std::string& answer) { outcome(kReady, 0, answer); }
+
+void ReadyReport::failed(const Error& error) {
+  outcome(kFailed, error.code, error.where.empty() ? error.tried : error.tried + " " + error.where);
+}
+
+Result<Fd> launch_daemon(const std::string& title, std::vector<int> keep, DaemonBody body,
+                         void* context) {
+  CAIRN_ASSIGN(auto pipe, high_pipe());
+  auto& [reader, writer] = pipe;
 
   const pid_t middle = silent_fork();
   if (middle < 0) return os_failure("fork");
@@ -161,9 +166,16 @@ Result<std::string> start_daemon(const std::string& title, std::vector<int> keep
   }
   writer.reset();
   int status = 0;
-  // __WALL: a child without an exit signal is otherwise not waited for.
+  // __WALL: a child without an exit signal is otherwise not waited for. Before any exec: the kernel
+  // sends SIGCHLD after all to a parent that has become another program (do_notify_parent).
   while (::waitpid(middle, &status, __WALL) < 0 && errno == EINTR) {
   }
+  return std::move(reader);
+}
+
+Result<std::string> start_daemon(const std::string& title, std::vector<int> keep,
+                                 const Deadline& deadline, DaemonBody body, void* context) {
+  CAIRN_ASSIGN(const Fd reader, launch_daemon(title, std::move(keep), body, context));
   CAIRN_ASSIGN(const std::string report, read_report(reader.get(), deadline));
   const std::size_t line = report.find('\n');
   if (line == std::string::npos) return refusal("the agent ended while it was being started");

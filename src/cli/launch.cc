@@ -1,5 +1,6 @@
 #include "cli/launch.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -74,7 +75,8 @@ Result<> check_job_name(const std::string& name) {
 
 std::string boot_text(const Boot& boot) {
   return std::string(abi::kBootPrefix) + "op=" + boot.operation + ";segment=" + boot.segment +
-         ";slot=-1;fd=-1;mode=" + std::to_string(static_cast<unsigned>(boot.mode));
+         ";slot=-1;fd=-1;mode=" + std::to_string(static_cast<unsigned>(boot.mode)) +
+         (boot.ready < 0 ? "" : ";ready=" + std::to_string(boot.ready));
 }
 
 Error become_runtime(const std::string& runtime, const Boot& boot, const std::string& path,
@@ -84,6 +86,7 @@ Error become_runtime(const std::string& runtime, const Boot& boot, const std::st
                           const_cast<char*>(path.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  if (boot.ready >= 0) ::fcntl(boot.ready, F_SETFD, 0);  // the one descriptor that crosses the exec
   ::execv(runtime.c_str(), argv.data());
   return os_failure("start", runtime).value();
 }

@@ -22,6 +22,7 @@ struct Boot {
   std::string operation;  // run, restore
   std::string segment;
   abi::DoorMode mode = abi::DoorMode::kAuto;
+  int ready = -1;  // run: where the agent's report comes
 };
 [[nodiscard]] std::string boot_text(const Boot& boot);
 

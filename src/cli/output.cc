@@ -11,17 +11,31 @@
 
 namespace cairn::cli {
 
+namespace {
+
+std::string json_text(const Json& value) {
+  return value.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string failure_line(const Error& error) { return "cairn: " + error.message() + "\n"; }
+
+std::string failure_json(ExitCode code, const Error& error) {
+  return json_text({{"ok", false}, {"error", error.message()}, {"exit", static_cast<int>(code)}}) +
+         "\n";
+}
+
 ExitCode fail(bool json, ExitCode code, const Error& error) {
-  const std::string line = "cairn: " + error.message() + "\n";
-  std::fputs(line.c_str(), stderr);
-  if (json)
-    print_json({{"ok", false}, {"error", error.message()}, {"exit", static_cast<int>(code)}});
+  std::fputs(failure_line(error).c_str(), stderr);
+  if (json) {
+    std::fputs(failure_json(code, error).c_str(), stdout);
+    std::fflush(stdout);
+  }
   return code;
 }
 
-void print_json(const Json& value) {
-  print_line(value.dump(2, ' ', false, Json::error_handler_t::replace));
-}
+void print_json(const Json& value) { print_line(json_text(value)); }
 
 void print_line(const std::string& line) {
   std::fputs((line + "\n").c_str(), stdout);

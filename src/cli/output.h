@@ -13,6 +13,9 @@ namespace cairn::cli {
 
 // "cairn: <reason>" and, if wanted, the same as a JSON object. Returns `code`.
 [[nodiscard]] ExitCode fail(bool json, ExitCode code, const Error& error);
+// The two texts, for somebody else to print.
+[[nodiscard]] std::string failure_line(const Error& error);
+[[nodiscard]] std::string failure_json(ExitCode code, const Error& error);
 
 void print_json(const Json& value);
 void print_line(const std::string& line);

@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "abi/boot.h"
 #include "cli/launch.h"
 #include "cli/locate.h"
 #include "cli/output.h"
@@ -8,6 +9,23 @@
 #include "storage/owner.h"
 
 namespace cairn::cli {
+namespace {
+
+// What the runtime, which is in our place by then, says and ends with if the agent cannot start.
+std::string failure_report(bool json, const Error& error) {
+  const ExitCode code =
+      error.code == storage::kOwned ? ExitCode::kRefused : ExitCode::kInternal;
+  const std::string line = failure_line(error);
+  const std::string output = json ? failure_json(code, error) : std::string();
+  const abi::AgentFailure failure{static_cast<std::uint32_t>(code),
+                                  static_cast<std::uint32_t>(line.size()),
+                                  static_cast<std::uint32_t>(output.size())};
+  std::string report(1, abi::kAgentFailed);
+  report.append(reinterpret_cast<const char*>(&failure), sizeof failure);
+  return report + line + output;
+}
+
+}  // namespace
 
 ExitCode run(const RunOptions& options) {
   const bool json = options.common.json;
@@ -33,14 +51,12 @@ ExitCode run(const RunOptions& options) {
 
   const std::string runtime = settings->runtime;
   const abi::DoorMode mode = settings->mode;
-  const auto segment = agent::start_agent(std::move(*settings));
-  if (!segment) {
-    const bool owned = segment.error().code == storage::kOwned;
-    return fail(json, owned ? ExitCode::kRefused : ExitCode::kInternal, segment.error());
-  }
+  const auto agent = agent::launch_agent(
+      std::move(*settings), [json](const Error& error) { return failure_report(json, error); });
+  if (!agent) return fail(json, ExitCode::kInternal, agent.error());
   return fail(json, ExitCode::kInternal,
-              become_runtime(runtime, {"run", *segment, mode}, program->path,
-                             program->arguments));
+              become_runtime(runtime, {"run", agent->segment, mode, agent->report.get()},
+                             program->path, program->arguments));
 }
 
 }  // namespace cairn::cli

@@ -12,6 +12,7 @@
 #include "runtime/intercept/entry.h"
 #include "runtime/intercept/front.h"
 #include "runtime/intercept/vdso.h"
+#include "runtime/loader/agent_start.h"
 #include "runtime/loader/boot_options.h"
 #include "runtime/loader/start.h"
 #include "runtime/park/park.h"
@@ -77,6 +78,7 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
   set_up_first_thread();
   ThreadBlock* t = current();
   adopt_kernel_vdso(auxv_value(start, AT_SYSINFO_EHDR));
+  wait_for_segment(boot.agent_report);
   attach_job(boot.segment);
   set_door_mode(boot.mode);
   build_slow_table();
@@ -96,6 +98,7 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
                          boot.nameless};
   EntryPoint entry = start_program(start, request);
   unmap_around(cairn::sys::address(stack));
+  wait_for_agent(boot.agent_report);
   park_if_frozen(t);
   enter_guest(t, entry);
 }

@@ -83,6 +83,7 @@ void take(const char* pair, BootOptions* boot) {
   else if (starts_with(pair, "filters=")) boot->filters_fd = static_cast<int>(number);
   else if (starts_with(pair, "nameless=")) boot->nameless = number != 0;
   else if (starts_with(pair, "landlock=")) boot->landlocked = number != 0;
+  else if (starts_with(pair, "ready=")) boot->agent_report = static_cast<int>(number);
   else if (starts_with(pair, "ign=")) boot->ignored = static_cast<std::uint64_t>(number);
   else if (starts_with(pair, "vmask=")) boot->blocked = static_cast<std::uint64_t>(number);
   else if (starts_with(pair, "vpid=")) boot->virtual_pid = static_cast<std::int32_t>(number);
@@ -101,6 +102,7 @@ void read_boot_options(const KernelStart& start, BootOptions* boot) {
   boot->program_fd = -1;
   boot->error_fd = -1;
   boot->filters_fd = -1;
+  boot->agent_report = -1;
   if (start.argc < 2 || !starts_with(start.argv[1], abi::kBootPrefix))
     die("this program is started by \"cairn run\"");
   const char* at = start.argv[1] + string_length(abi::kBootPrefix);

@@ -22,6 +22,7 @@ struct BootOptions {
   int filters_fd;  // the program's own seccomp filters, -1: none
   bool landlocked;
   bool nameless;  // exec was given a descriptor and no path
+  int agent_report;
   std::uint64_t ignored;
   std::uint64_t blocked;
   std::int32_t virtual_pid;

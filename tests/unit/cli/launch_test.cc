@@ -10,6 +10,8 @@ TEST(Launch, TheBootTextIsWhatTheRuntimeReads) {
             "CAIRN1:op=run;segment=/tmp/x/segment;slot=-1;fd=-1;mode=0");
   EXPECT_EQ(boot_text({"restore", "/s", abi::DoorMode::kSeccomp}),
             "CAIRN1:op=restore;segment=/s;slot=-1;fd=-1;mode=2");
+  EXPECT_EQ(boot_text({"run", "/s", abi::DoorMode::kAuto, 7}),
+            "CAIRN1:op=run;segment=/s;slot=-1;fd=-1;mode=0;ready=7");
 }
 
 TEST(Launch, NamesOfJobs) {
