@@ -51,7 +51,8 @@ void JobWatch::refresh() {
     if (!holds_process(*slot)) continue;
     const RealPid pid{slot->real_pid.load()};
     if (pidfds_.contains(pid)) {
-      // While its pidfd is not readable the pid is nobody else's: from now on the slot tells them apart.
+      // While its pidfd is not readable the pid is nobody else's: from now on the slot tells them
+      // apart.
       if (slot->start_time.load() == 0) slot->start_time.store(process_start_time(pid.value));
       continue;
     }

@@ -18,8 +18,8 @@ bool same(const image::Credentials& a, const image::Credentials& b) {
   return a.SerializeAsString() == b.SerializeAsString();
 }
 
-// The system calls that give one thread its credentials, in the only order that the kernel allows: what
-// needs a capability before the capability goes.
+// The system calls that give one thread its credentials, in the only order that the kernel allows:
+// what needs a capability before the capability goes.
 class Calls {
  public:
   Calls(const image::Credentials& now, const image::Credentials& wanted, std::uint64_t groups,
@@ -96,7 +96,8 @@ Result<> restore_credentials(RebuildContext& context) {
   const std::array<std::uint32_t, 2> header{_LINUX_CAPABILITY_VERSION_3, 0};
   const auto low = [](std::uint64_t set) { return static_cast<std::uint32_t>(set); };
   const auto high = [](std::uint64_t set) { return static_cast<std::uint32_t>(set >> 32); };
-  const auto effective = wanted.capabilities_effective(), permitted = wanted.capabilities_permitted(),
+  const auto effective = wanted.capabilities_effective(),
+             permitted = wanted.capabilities_permitted(),
              inheritable = wanted.capabilities_inheritable();
   const std::array<std::uint32_t, 6> sets{low(effective),  low(permitted),  low(inheritable),
                                           high(effective), high(permitted), high(inheritable)};
@@ -106,9 +107,11 @@ Result<> restore_credentials(RebuildContext& context) {
   Calls calls(now, wanted, groups.address(), header_place.address(), sets_place.address());
   for (int i = 0; i < context.image.threads_size(); ++i) {
     auto list = calls.of_thread(i);
-    CAIRN_TRY(context.process.syscalls_all_ok(list, "give the process its user, groups and capabilities"));
+    CAIRN_TRY(context.process.syscalls_all_ok(
+        list, "give the process its user, groups and capabilities"));
     list = {RemoteProcess::make_call(i, SYS_prctl, PR_SET_KEEPCAPS,
-                                     context.image.controls().keep_capabilities() ? 1 : 0, 0, 0, 0)};
+                                     context.image.controls().keep_capabilities() ? 1 : 0, 0, 0,
+                                     0)};
     CAIRN_TRY(context.process.syscalls(list));
   }
   return {};

@@ -1,6 +1,7 @@
 #pragma once
-// Users, groups and capabilities of a process. Only root can give them to a process that it starts anew;
-// for everybody else the restart is refused unless the effective ids are the restarting user's own.
+// Users, groups and capabilities of a process. Only root can give them to a process that it starts
+// anew; for everybody else the restart is refused unless the effective ids are the restarting
+// user's own.
 
 #include "resources/context.h"
 

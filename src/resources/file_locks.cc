@@ -80,18 +80,22 @@ Result<> restore_locks(RebuildContext& context, const image::KernelObject& objec
   return {};
 }
 
-bool has_write_lease(int fd) { return ::fcntl(fd, F_GETLEASE) == F_WRLCK; }
+bool has_write_lease(int fd) {
+  return ::fcntl(fd, F_GETLEASE) == F_WRLCK;
+}
 
-// Inside, since a broken lease signals whoever has taken it; and when nobody opens the file any more,
-// which would break it at once.
+// Inside, since a broken lease signals whoever has taken it; and when nobody opens the file any
+// more, which would break it at once.
 Result<> restore_leases(RebuildContext& context) {
   for (const auto& object : context.objects)
     for (const auto& lock : object.locks()) {
       if (lock.kind() != image::FileLock::LEASE || !context.made.contains(object.id())) continue;
       const int number = context.number_of(object.id());
       if (!context.process.syscall(SYS_fcntl, number, F_SETLEASE, lock.type()))
-        return refusal(fmt::format("descriptor {}: its lease is not to be had, since somebody else has "
-                                   "the file open", number));
+        return refusal(
+            fmt::format("descriptor {}: its lease is not to be had, since somebody else has "
+                        "the file open",
+                        number));
     }
   return {};
 }

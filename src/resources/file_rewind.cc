@@ -106,8 +106,8 @@ Result<bool> has_data(int fd, std::uint64_t from, std::uint64_t to) {
 }
 
 // Compares page by page, and not by the time: a store into a page that is mapped and dirty already
-// does not change it, nor does a write within the same tick of the kernel's clock. A file that is as it
-// was is not written, and its time stays.
+// does not change it, nor does a write within the same tick of the kernel's clock. A file that is
+// as it was is not written, and its time stays.
 Result<bool> differs(const RebuildContext& context, int fd, const image::RegularFile& record) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return os_failure("fstat", record.file().path());

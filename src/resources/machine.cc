@@ -160,8 +160,8 @@ std::vector<std::string> check_machine(const image::ProcessImage& image,
     problems.push_back("the working directory " + image.program().working_directory() +
                        " is missing");
   // Root gives the process its own ids.
-  if (::geteuid() != 0 && (image.credentials().euid() != ::geteuid() ||
-                           image.credentials().egid() != ::getegid()))
+  if (::geteuid() != 0 &&
+      (image.credentials().euid() != ::geteuid() || image.credentials().egid() != ::getegid()))
     problems.push_back(fmt::format("the program ran as user {}, group {}; this is user {}, group {}",
                                    image.credentials().euid(), image.credentials().egid(),
                                    ::geteuid(), ::getegid()));

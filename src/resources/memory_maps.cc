@@ -197,9 +197,8 @@ class MemoryCapture {
     region.set_kind(image::MemoryRegion::SHARED_FILE);
     region.set_max_protection(static_cast<std::uint32_t>(PROT_READ | PROT_EXEC |
                                                          (vma.has("mw") ? PROT_WRITE : 0)));
-    CAIRN_ASSIGN(const auto id,
-                 capture_mapped_file(context_, {vma.path, vma.device, vma.inode, vma.has("mw"),
-                                                view}));
+    CAIRN_ASSIGN(const auto id, capture_mapped_file(context_, {vma.path, vma.device, vma.inode,
+                                                               vma.has("mw"), view}));
     region.set_object_id(id);
     return {};
   }

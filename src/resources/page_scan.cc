@@ -103,8 +103,8 @@ Result<bool> PageScan::scan(std::uint64_t start, std::uint64_t end,
     if (count < 0) return os_failure("scan the pages of", fmt::format("{:#x}", argument.start));
     for (int i = 0; i < count; ++i) add_run(runs, found[static_cast<std::size_t>(i)].start,
                                             found[static_cast<std::size_t>(i)].end);
-    // Linux 6.7 to at least 6.18 walks 512 ranges at a time and leaves walk_end behind the last full
-    // piece although it has found what comes after: that would be given to us a second time.
+    // Linux 6.7 to at least 6.18 walks 512 ranges at a time and leaves walk_end behind the last
+    // full piece although it has found what comes after: that would be given to us a second time.
     argument.start = argument.walk_end;
     if (count > 0)
       argument.start = std::max(argument.start, found[static_cast<std::size_t>(count) - 1].end);

@@ -14,7 +14,9 @@ namespace {
 constexpr std::uint32_t kThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
 constexpr std::int32_t kEnded = -1;        // as fdinfo shows it
 
-bool matches(const OpenFile& file) { return file.link == "anon_inode:[pidfd]"; }
+bool matches(const OpenFile& file) {
+  return file.link == "anon_inode:[pidfd]";
+}
 
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   CAIRN_ASSIGN(const auto fdinfo, fdinfo_of(file.copy.get()));
@@ -54,9 +56,10 @@ Result<Fd> of_an_ended_process() {
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pidfd();
   if (record.pid() == kEnded) return of_an_ended_process();
-  if (record.pid() != context.image.pid()) return refusal("a pidfd of a process that is not in the image");
-  Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, context.process.pid().value,
-                                   record.thread() ? kThread : 0U)));
+  if (record.pid() != context.image.pid())
+    return refusal("a pidfd of a process that is not in the image");
+  Fd fd(static_cast<int>(
+      ::syscall(SYS_pidfd_open, context.process.pid().value, record.thread() ? kThread : 0U)));
   if (!fd.valid()) return os_failure("make the pidfd of the new process");
   return fd;
 }

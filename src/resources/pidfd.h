@@ -1,6 +1,6 @@
 #pragma once
-// Descriptors of processes and threads: of the saved process itself, of its threads, and of those that
-// have ended and were waited for.
+// Descriptors of processes and threads: of the saved process itself, of its threads, and of those
+// that have ended and were waited for.
 
 #include "resources/registry.h"
 

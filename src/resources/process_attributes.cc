@@ -189,7 +189,8 @@ Result<> restore_working_directory(RebuildContext& context) {
   CAIRN_ASSIGN(const auto place, context.process.scratch_text(program.working_directory()));
   const auto changed = context.process.syscall(SYS_chdir, place.address());
   if (!changed)
-    return failure(changed.error().code, "go to the working directory", program.working_directory());
+    return failure(changed.error().code, "go to the working directory",
+                   program.working_directory());
   return {};
 }
 

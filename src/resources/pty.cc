@@ -21,10 +21,13 @@ namespace {
 constexpr unsigned kFirstSlaveMajor = 136, kLastSlaveMajor = 143;
 constexpr unsigned kMinors = 256;  // of each major number
 
-bool is_master(const OpenFile& file) { return file.info.st_rdev == makedev(5, 2); }
+bool is_master(const OpenFile& file) {
+  return file.info.st_rdev == makedev(5, 2);
+}
 
 bool is_slave(const OpenFile& file) {
-  return major(file.info.st_rdev) >= kFirstSlaveMajor && major(file.info.st_rdev) <= kLastSlaveMajor;
+  return major(file.info.st_rdev) >= kFirstSlaveMajor &&
+         major(file.info.st_rdev) <= kLastSlaveMajor;
 }
 
 bool matches(const OpenFile& file) {
@@ -35,7 +38,8 @@ Result<std::uint32_t> index_of(const OpenFile& file) {
   if (is_slave(file))
     return (major(file.info.st_rdev) - kFirstSlaveMajor) * kMinors + minor(file.info.st_rdev);
   int index = 0;
-  if (::ioctl(file.copy.get(), TIOCGPTN, &index) != 0) return os_failure("ask for the number of a pty");
+  if (::ioctl(file.copy.get(), TIOCGPTN, &index) != 0)
+    return os_failure("ask for the number of a pty");
   return static_cast<std::uint32_t>(index);
 }
 
@@ -59,7 +63,8 @@ Result<> write_unprocessed(int slave, std::string_view bytes) {
   return written;
 }
 
-// There is no way to look at what waits in a terminal: it is taken, and put back by way of the slave.
+// There is no way to look at what waits in a terminal: it is taken, and put back by way of the
+// slave.
 Result<std::string> waiting_output(int master) {
   std::string taken;
   CAIRN_ASSIGN(const Fd slave, open_slave(master, O_RDWR | O_NONBLOCK));
@@ -119,7 +124,8 @@ Result<> capture(CaptureContext&, OpenFile& file, image::KernelObject& object) {
   if (::ioctl(file.copy.get(), FIONREAD, &unread) != 0)
     return cannot_save(file, "the pseudo terminal " + file.link + ", whose master was closed,");
   if (unread != 0)
-    return cannot_save(file, "the pseudo terminal " + file.link + " with input that was not read yet");
+    return cannot_save(file,
+                       "the pseudo terminal " + file.link + " with input that was not read yet");
   return {};
 }
 
@@ -135,7 +141,8 @@ Result<Fd> open_master(std::uint32_t index) {
       return os_failure("make a pseudo terminal");
     if (number == static_cast<int>(index)) return master;
     if (number > static_cast<int>(index))
-      return refusal(fmt::format("the pseudo terminal /dev/pts/{} of the program is in use here", index));
+      return refusal(
+          fmt::format("the pseudo terminal /dev/pts/{} of the program is in use here", index));
     held.push_back(std::move(master));
   }
 }
@@ -168,8 +175,8 @@ const image::KernelObject* master_of(const RebuildContext& context, const image:
   return nullptr;
 }
 
-// The slaves are opened before the master has its state: the last close of a slave is a hang-up, and
-// what was queued is written through one that is open only for that.
+// The slaves are opened before the master has its state: the last close of a slave is a hang-up,
+// and what was queued is written through one that is open only for that.
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pty();
   if (record.master()) return open_master(record.index());
@@ -180,7 +187,8 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
     CAIRN_ASSIGN(made, open_master(master->pty().index()));
   }
   const int unlocked = 0;
-  if (::ioctl(made.get(), TIOCSPTLCK, &unlocked) != 0) return os_failure("unlock a pseudo terminal");
+  if (::ioctl(made.get(), TIOCSPTLCK, &unlocked) != 0)
+    return os_failure("unlock a pseudo terminal");
   return open_slave(made.get(), static_cast<int>(object.status_flags() & (O_ACCMODE | O_NONBLOCK)));
 }
 
@@ -191,7 +199,7 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
 
 }  // namespace
 
-const Kind kPtyKind{"pseudo terminal", image::KernelObject::kPty, Maker::kAgent, matches, capture,
-                    create, connect};
+const Kind kPtyKind{
+    "pseudo terminal", image::KernelObject::kPty, Maker::kAgent, matches, capture, create, connect};
 
 }  // namespace cairn::resources

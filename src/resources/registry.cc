@@ -24,14 +24,14 @@ namespace cairn::resources {
 
 // The order of matching: the special before the general (O_PATH says nothing of the file's type, a
 // file of /proc is "regular", and so is a pidfd since Linux 6.17).
-// The order of creation: what others hold or refer to first. Files and pipes before sockets, in whose
-// queues they may be in flight; epoll sets last, since they may watch anything.
+// The order of creation: what others hold or refer to first. Files and pipes before sockets, in
+// whose queues they may be in flight; epoll sets last, since they may watch anything.
 std::span<const Kind> kinds() {
   static const Kind table[] = {
-      kPathOnlyKind, kPidFdKind,    kProcFileKind,  kMemFdKind,       kRegularFileKind,
-      kDirectoryKind, kPtyKind,     kDeviceKind,    kTerminalKind,  kInheritedKind,   kPipeKind,
-      kPipeEndKind,  kFifoKind,     kEventFdKind,   kTimerFdKind,     kSignalFdKind,
-      kUnixSocketKind, kInetSocketKind, kEpollKind,
+      kPathOnlyKind,  kPidFdKind,      kProcFileKind,   kMemFdKind,    kRegularFileKind,
+      kDirectoryKind, kPtyKind,        kDeviceKind,     kTerminalKind, kInheritedKind,
+      kPipeKind,      kPipeEndKind,    kFifoKind,       kEventFdKind,  kTimerFdKind,
+      kSignalFdKind,  kUnixSocketKind, kInetSocketKind, kEpollKind,
   };
   return table;
 }

@@ -163,8 +163,8 @@ Result<std::string> find_or_make(RebuildContext& context, const image::KernelObj
   return path;
 }
 
-// A link of /proc leads to a file without a name, but not with O_NOFOLLOW (which shm_open asks for and
-// F_GETFL shows): such a file gets a name for that moment.
+// A link of /proc leads to a file without a name, but not with O_NOFOLLOW (which shm_open asks for
+// and F_GETFL shows): such a file gets a name for that moment.
 Result<Fd> open_unfollowed(const std::string& link, const std::string& former, int flags) {
   const std::string directory = directory_of(former);
   for (int attempt = 0; attempt < 1000; ++attempt) {
@@ -180,13 +180,14 @@ Result<Fd> open_unfollowed(const std::string& link, const std::string& former, i
   return Fd(::open(link.c_str(), flags & ~O_NOFOLLOW));
 }
 
-// The open file that made its file with O_TMPFILE, which F_GETFL shows; none where that is not possible
-// any more.
-Result<Fd> make_temporary(const RebuildContext& context, const image::RegularFile& file, int flags) {
+// The open file that made its file with O_TMPFILE, which F_GETFL shows; none where that is not
+// possible any more.
+Result<Fd> make_temporary(const RebuildContext& context, const image::RegularFile& file,
+                          int flags) {
   Fd fd(::open(directory_of(file.file().path()).c_str(), flags, file.file().mode() & 07777));
   if (!fd.valid()) return fd;
-  const Fd writable(::open(fmt::format("{}{}", kOwnDescriptors, fd.get()).c_str(),
-                           O_RDWR | O_CLOEXEC));
+  const Fd writable(
+      ::open(fmt::format("{}{}", kOwnDescriptors, fd.get()).c_str(), O_RDWR | O_CLOEXEC));
   if (!writable.valid()) return os_failure("open anew the file", file.file().path());
   CAIRN_TRY(fill_file(context, writable.get(), file.content()));
   return fd;
@@ -332,7 +333,8 @@ Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const MappedF
   if (!file.copy.valid() || ::fstat(file.copy.get(), &file.info) != 0 ||
       file.info.st_ino != inode) {
     if (path.ends_with(" (deleted)")) return capture_nameless(context, mapped);
-    return refusal(fmt::format("the mapped file {}, which cannot be opened, cannot be saved", path));
+    return refusal(
+        fmt::format("the mapped file {}, which cannot be opened, cannot be saved", path));
   }
   if (const auto known = context.shared.find({file.info.st_dev, inode});
       known != context.shared.end())

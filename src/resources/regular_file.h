@@ -14,8 +14,8 @@ namespace cairn::resources {
 
 extern const Kind kRegularFileKind;
 
-// The object of the file behind a shared mapping: that of an open file of the same inode if there is
-// one, else a new one without a descriptor.
+// The object of the file behind a shared mapping: that of an open file of the same inode if there
+// is one, else a new one without a descriptor.
 struct MappedFile {
   std::string path;
   dev_t device;

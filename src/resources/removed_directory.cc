@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kDeleted = " (deleted)";
 
-// At its former place if that is free, so that /proc shows the same name; else wherever one can be made.
+// At its former place if that is free, so that /proc shows the same name; else wherever one can be
+// made.
 Result<std::string> make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) == 0) return path;
   const std::string parent = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
@@ -30,7 +31,8 @@ bool is_removed_directory(const struct stat& info) {
 
 void identify_removed(const struct stat& info, const std::string& link,
                       image::FileIdentity& identity) {
-  identity.set_path(link.ends_with(kDeleted) ? link.substr(0, link.size() - kDeleted.size()) : link);
+  identity.set_path(link.ends_with(kDeleted) ? link.substr(0, link.size() - kDeleted.size())
+                                             : link);
   identity.set_inode(info.st_ino);
   identity.set_device(info.st_dev);
   identity.set_mode(info.st_mode);
@@ -41,7 +43,8 @@ Result<int> removed_directory(RebuildContext& context, const image::FileIdentity
   if (made.valid()) return made.get();
   CAIRN_ASSIGN(const auto path, make_directory(identity.path()));
   Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid() || ::fchmod(fd.get(), identity.mode() & 07777) != 0 || ::rmdir(path.c_str()) != 0) {
+  if (!fd.valid() || ::fchmod(fd.get(), identity.mode() & 07777) != 0 ||
+      ::rmdir(path.c_str()) != 0) {
     auto failed = os_failure("remove again the directory", path);
     ::rmdir(path.c_str());
     return failed;

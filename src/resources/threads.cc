@@ -155,10 +155,9 @@ Result<> restore_scheduling(std::int32_t tid, const image::Thread& record) {
   wanted.sched_runtime = record.deadline_runtime();
   wanted.sched_deadline = record.deadline_deadline();
   wanted.sched_period = record.deadline_period();
-  const bool same = now.sched_policy == wanted.sched_policy &&
-                    now.sched_priority == wanted.sched_priority &&
-                    now.sched_flags == wanted.sched_flags &&
-                    now.sched_runtime == wanted.sched_runtime;
+  const bool same =
+      now.sched_policy == wanted.sched_policy && now.sched_priority == wanted.sched_priority &&
+      now.sched_flags == wanted.sched_flags && now.sched_runtime == wanted.sched_runtime;
   if (!same && ::syscall(SYS_sched_setattr, tid, &wanted, 0) != 0)
     return os_failure(fmt::format("give thread {} its scheduling (policy {}, priority {}, nice {})",
                                   record.tid(), record.policy(), record.priority(), record.nice()));

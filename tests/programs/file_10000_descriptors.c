@@ -10,7 +10,8 @@
 
 #include "check.h"
 
-enum { kEach = 2000, kFirst = 100, kAll = 5 * kEach };  // a file, two ends of a pipe, an eventfd, its twin
+// Of each: a file, two ends of a pipe, an eventfd, its twin.
+enum { kEach = 2000, kFirst = 100, kAll = 5 * kEach };
 
 static int place(int fd, int number) {
   CHECK_SYS(dup2(fd, number));

@@ -1,5 +1,5 @@
-// Leases, for reading and for writing, are kept with the file's offset, and are broken by whoever opens
-// the file only afterwards.
+// Leases, for reading and for writing, are kept with the file's offset, and are broken by whoever
+// opens the file only afterwards.
 //
 // flavours: all
 #include <fcntl.h>
@@ -10,7 +10,9 @@
 #include "check.h"
 
 static volatile sig_atomic_t broken;
-static void handler(int signal) { broken = signal; }
+static void handler(int signal) {
+  broken = signal;
+}
 
 int main(void) {
   char data[10000];

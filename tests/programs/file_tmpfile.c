@@ -1,4 +1,5 @@
-// A file made with O_TMPFILE keeps bytes, mode and length, and can still be given a name afterwards.
+// A file made with O_TMPFILE keeps bytes, mode and length, and can still be given a name
+// afterwards.
 //
 // flavours: all
 #include <fcntl.h>

@@ -16,7 +16,8 @@ int main(void) {
                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(at != MAP_FAILED);
   for (int i = 0; i < kRegions; i += 100) check_fill(at + (size_t)i * kPage, kPage, i);
-  for (int i = 0; i < kRegions; i += 2) CHECK_SYS(mprotect(at + (size_t)i * kPage, kPage, PROT_READ));
+  for (int i = 0; i < kRegions; i += 2)
+    CHECK_SYS(mprotect(at + (size_t)i * kPage, kPage, PROT_READ));
   check_ready();
   check_wait();
   for (int i = 0; i < kRegions; i += 100) CHECK_BYTES(at + (size_t)i * kPage, kPage, i);

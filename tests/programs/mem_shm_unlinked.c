@@ -1,5 +1,5 @@
-// POSIX shared memory whose name is gone: with a descriptor (which shm_open opens with O_NOFOLLOW), and
-// only mapped, in two views, with pages that were never touched.
+// POSIX shared memory whose name is gone: with a descriptor (which shm_open opens with O_NOFOLLOW),
+// and only mapped, in two views, with pages that were never touched.
 //
 // flavours: all
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-// Real, effective and saved ids, supplementary groups and keep-capabilities come back; what an ordinary
-// user cannot set is left as it is.
+// Real, effective and saved ids, supplementary groups and keep-capabilities come back; what an
+// ordinary user cannot set is left as it is.
 //
 // flavours: all
 // not: busy because ids that were given up cannot be had again for the next round

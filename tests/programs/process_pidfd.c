@@ -1,4 +1,5 @@
-// Descriptors of processes: of itself, without blocking, and of a child that has ended and was waited for.
+// Descriptors of processes: of itself, without blocking, and of a child that has ended and was
+// waited for.
 //
 // flavours: all
 #include <fcntl.h>
@@ -11,7 +12,9 @@
 #include "check.h"
 
 static volatile sig_atomic_t taken;
-static void handler(int signal) { taken = signal; }
+static void handler(int signal) {
+  taken = signal;
+}
 
 static int is_over(int fd) {
   struct pollfd poll_fd = {fd, POLLIN, 0};

@@ -1,5 +1,5 @@
-// A pseudo terminal with both ends in the program keeps its name, modes, size and unread output, and is
-// a terminal afterwards: echo, lines, end of file.
+// A pseudo terminal with both ends in the program keeps its name, modes, size and unread output,
+// and is a terminal afterwards: echo, lines, end of file.
 //
 // flavours: all
 #include <fcntl.h>

@@ -97,8 +97,8 @@ bool describe(int fd, std::uint64_t file_offset, TextFile* file) {
   return found && file->key[0] != 0;
 }
 
-// A plan says which bytes of the program are overwritten: only one that this user or root has written,
-// and nobody else can change, is taken. Whose the directory is does not matter then.
+// A plan says which bytes of the program are overwritten: only one that this user or root has
+// written, and nobody else can change, is taken. Whose the directory is does not matter then.
 bool is_trusted(int fd) {
   constexpr std::uint32_t kOthersMayWrite = 022;
   FileStatus st{};
