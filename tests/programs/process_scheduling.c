@@ -1,8 +1,8 @@
 // Nice value, policies of threads (batch, idle), affinity and I/O priority are kept.
 //
 // flavours: all
-// unsteady: threads because an idle thread may get no CPU on a busy machine to leave the runtime
-// with not: busy because a raised nice value cannot always be lowered for the next round
+// unsteady: threads because an idle thread gets no CPU on a busy machine to leave the runtime
+// not: busy because a raised nice value cannot always be lowered for the next round
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>

@@ -2,6 +2,7 @@
 // and is a terminal afterwards: echo, lines, end of file.
 //
 // flavours: all
+// not: busy because a checkpoint between what is typed and its reading is refused
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
