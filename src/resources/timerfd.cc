@@ -17,7 +17,9 @@ namespace {
 
 constexpr unsigned long kSetTicks = _IOW('T', 0, std::uint64_t);  // TFD_IOC_SET_TICKS, Linux 3.17
 
-bool matches(const OpenFile& file) { return file.link == "anon_inode:[timerfd]"; }
+bool matches(const OpenFile& file) {
+  return file.link == "anon_inode:[timerfd]";
+}
 
 Result<timespec> parse_time(const std::string& fdinfo, const char* name) {
   long long seconds = 0;
@@ -39,7 +41,9 @@ std::int64_t now(clockid_t clock) {
   return nanoseconds(time);
 }
 
-bool is_zero(const timespec& time) { return time.tv_sec == 0 && time.tv_nsec == 0; }
+bool is_zero(const timespec& time) {
+  return time.tv_sec == 0 && time.tv_nsec == 0;
+}
 
 bool is_absolute_wall_clock(const image::TimerFd& record) {
   return (record.settime_flags() & TFD_TIMER_ABSTIME) &&
@@ -68,6 +72,20 @@ Result<image::TimerFd> settled(int fd) {
   }
 }
 
+// A clock was read before and after an action: near enough together to count as one moment, or we
+// were put off in between and had better do it again.
+class Moment {
+ public:
+  bool is_sharp(std::int64_t before, std::int64_t after) {
+    constexpr std::int64_t kSharp = 60'000;  // ns
+    return after - before <= kSharp || ++tries_ == kTries;
+  }
+
+ private:
+  static constexpr int kTries = 20;
+  int tries_ = 0;
+};
+
 // The guest's clock stood still since `then`, its timers did not: what they did meanwhile is
 // undone.
 void wind_back(image::TimerFd& record, std::int64_t passed) {
@@ -85,13 +103,20 @@ void wind_back(image::TimerFd& record, std::int64_t passed) {
 
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   auto& record = *object.mutable_timerfd();
-  CAIRN_ASSIGN(record, settled(file.copy.get()));
+  Moment moment;
+  std::int64_t before = 0;
+  std::int64_t after = 0;
+  do {
+    before = now(CLOCK_MONOTONIC);
+    CAIRN_ASSIGN(record, settled(file.copy.get()));
+    after = now(CLOCK_MONOTONIC);
+  } while (!moment.is_sharp(before, after));
   auto& left = *record.mutable_state()->mutable_left();
   if (is_absolute_wall_clock(record)) {  // a point in the world's time stays one
     if (nanoseconds(left) != 0) set_nanoseconds(left, nanoseconds(left) + now(CLOCK_REALTIME));
     return {};
   }
-  const auto guest_now = now(CLOCK_MONOTONIC) + context.runtime->monotonic_offset_ns;
+  const auto guest_now = before + (after - before) / 2 + context.runtime->monotonic_offset_ns;
   wind_back(record, guest_now - nanoseconds(context.result.process.clocks().monotonic()));
   return {};
 }
@@ -102,17 +127,22 @@ Result<Fd> create(RebuildContext&, const image::KernelObject& object) {
   return fd;
 }
 
-// `passed`: for how long the guest's clock has been going again.
-Result<> start(int fd, image::TimerFd record, std::int64_t passed) {
+// What was left of it when the guest's clock went on, at `resumed`, and what it would have done
+// since.
+void wind_on(image::TimerFd& record, std::int64_t passed) {
+  auto& state = *record.mutable_state();
+  const std::int64_t interval = nanoseconds(state.interval());
+  std::int64_t left = nanoseconds(state.left()) - passed;
+  for (; interval > 0 && left <= 0; left += interval) record.set_ticks(record.ticks() + 1);
+  set_nanoseconds(*state.mutable_left(), std::max<std::int64_t>(left, 1));
+}
+
+Result<> set(int fd, const image::TimerFd& record) {
   std::int64_t left = nanoseconds(record.state().left());
   const std::int64_t interval = nanoseconds(record.state().interval());
   const int flags = static_cast<int>(record.settime_flags());
-  if (left != 0 && !is_absolute_wall_clock(record)) {
-    left -= passed;
-    for (; interval > 0 && left <= 0; left += interval) record.set_ticks(record.ticks() + 1);
-    left = std::max<std::int64_t>(left, 1);
-    if (flags & TFD_TIMER_ABSTIME) left += now(record.clock());
-  }
+  if ((flags & TFD_TIMER_ABSTIME) && left != 0 && !is_absolute_wall_clock(record))
+    left += now(record.clock());
   itimerspec setting{};
   setting.it_interval = {interval / kNanosecondsPerSecond, interval % kNanosecondsPerSecond};
   setting.it_value = {left / kNanosecondsPerSecond, left % kNanosecondsPerSecond};
@@ -121,6 +151,18 @@ Result<> start(int fd, image::TimerFd record, std::int64_t passed) {
   if (ticks > 0 && ::ioctl(fd, kSetTicks, &ticks) != 0)
     return os_failure("set a timerfd's expirations");
   return {};
+}
+
+Result<> start(int fd, const image::TimerFd& saved, std::int64_t resumed) {
+  const bool moves = nanoseconds(saved.state().left()) != 0 && !is_absolute_wall_clock(saved);
+  Moment moment;
+  for (;;) {
+    image::TimerFd record = saved;
+    const auto before = now(CLOCK_MONOTONIC);
+    if (moves) wind_on(record, before - resumed);
+    CAIRN_TRY(set(fd, record));
+    if (!moves || moment.is_sharp(before, now(CLOCK_MONOTONIC))) return {};
+  }
 }
 
 }  // namespace
@@ -132,12 +174,12 @@ Result<> start_timerfds(RebuildContext& context) {
   for (const auto& object : context.objects) {
     const auto made = context.made.find(object.id());
     if (object.has_timerfd() && made != context.made.end())
-      CAIRN_TRY(start(made->second.get(), object.timerfd(), now(CLOCK_MONOTONIC) - resumed));
+      CAIRN_TRY(start(made->second.get(), object.timerfd(), resumed));
   }
   return {};
 }
 
-const Kind kTimerFdKind{"timerfd", image::KernelObject::kTimerfd, Maker::kAgent, matches,
-                        capture, create, nullptr};
+const Kind kTimerFdKind{
+    "timerfd", image::KernelObject::kTimerfd, Maker::kAgent, matches, capture, create, nullptr};
 
 }  // namespace cairn::resources
