@@ -81,8 +81,9 @@ inline std::uint64_t plan_checksum(const PlanSite* sites, std::uint32_t count) {
 }
 
 // Names in the cache: by build-id; else by what changes whenever the file does.
-//   <build-id in hex>.plan
-//   file-<device>-<inode>-<size>-<mtime seconds>-<nanoseconds>.plan    each in hex
+//   <build-id in hex>.v<version>
+//   file-<device>-<inode>-<size>-<mtime seconds>-<nanoseconds>.v<version>    each in hex
+// The version is in the name, so that two versions of Cairn do not replace each other's plans.
 inline constexpr std::uint32_t kPlanNameBytes = 112;
 
 namespace detail {
@@ -96,13 +97,14 @@ inline char* append_text(char* out, const char* text) {
   *out = 0;
   return out;
 }
+inline void append_version(char* out) { *append_hex(append_text(out, ".v"), kPlanVersion, 2) = 0; }
 }  // namespace detail
 
 // bytes <= 32
 inline void plan_name(char (&out)[kPlanNameBytes], const std::uint8_t* build_id, std::uint32_t bytes) {
   char* at = out;
   for (std::uint32_t i = 0; i < bytes; ++i) at = detail::append_hex(at, build_id[i], 2);
-  detail::append_text(at, ".plan");
+  detail::append_version(at);
 }
 
 inline void plan_name(char (&out)[kPlanNameBytes], std::uint64_t device, std::uint64_t inode,
@@ -110,7 +112,7 @@ inline void plan_name(char (&out)[kPlanNameBytes], std::uint64_t device, std::ui
   char* at = detail::append_text(out, "file");
   for (const std::uint64_t value : {device, inode, size, seconds, nanoseconds})
     at = detail::append_hex(detail::append_text(at, "-"), value, 16);
-  detail::append_text(at, ".plan");
+  detail::append_version(at);
 }
 
 }  // namespace cairn::abi

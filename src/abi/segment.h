@@ -71,7 +71,7 @@ struct JobSegment {
   char agent_socket[108];  // path of the agent's unix socket (SOCK_SEQPACKET is not used: stream)
   char job_name[64];
   char runtime_path[4096];
-  char plan_cache[4096];   // directory of <build-id>.plan files
+  char plan_cache[4096];   // directory of patch plans (patch_plan.h)
   PlanRequest plans[kPlanRequests];
   ProcessSlot slots[kMaxProcesses];
   IdTable ids;             // all zero until a restart

@@ -40,7 +40,7 @@ TEST_F(Cache, WritesWholeFilesUnderTheBuildId) {
   ASSERT_TRUE(cache.ensure(PATTERNS));
   EXPECT_TRUE(cache.holds(file));
   const std::string path = cache.path_for(file);
-  EXPECT_EQ(fs::path(path).filename().string().size(), 40 + std::strlen(".plan"));
+  EXPECT_EQ(fs::path(path).filename().string().size(), 40 + std::strlen(".v02"));
   EXPECT_EQ(mode(path), 0644U);
   EXPECT_EQ(mode(root_ + "/a/b"), 0700U);
   std::ifstream in(path, std::ios::binary);
