@@ -133,6 +133,16 @@ std::int64_t after_getrusage(ThreadBlock* t, std::int64_t result) {
 
 Action getrusage(ThreadBlock* t) { return pass(t, after_getrusage); }
 
+// struct sysinfo begins with the seconds since the boot.
+std::int64_t after_sysinfo(ThreadBlock* t, std::int64_t result) {
+  std::int64_t uptime = 0;
+  if (result != 0 || copy_from_guest(&uptime, t->rdi, sizeof(uptime)) != 0) return result;
+  uptime = shifted({uptime, 0}, g_clocks.boottime_ns).sec;
+  return copy_to_guest(t->rdi, &uptime, sizeof(uptime));
+}
+
+Action sysinfo(ThreadBlock* t) { return pass(t, after_sysinfo); }
+
 std::int64_t after_times(ThreadBlock* t, std::int64_t result) {
   constexpr std::int64_t kTick = kSecond / 100;  // USER_HZ
   if (t->process == &g_process && t->rdi != 0) {
@@ -143,16 +153,6 @@ std::int64_t after_times(ThreadBlock* t, std::int64_t result) {
 }
 
 Action times(ThreadBlock* t) { return pass(t, after_times); }
-
-// The uptime, which heads struct sysinfo, goes with CLOCK_BOOTTIME.
-std::int64_t after_sysinfo(ThreadBlock* t, std::int64_t result) {
-  std::int64_t uptime = 0;
-  if (result != 0 || copy_from_guest(&uptime, t->rdi, sizeof(uptime)) != 0) return result;
-  uptime += g_clocks.boottime_ns / kSecond;
-  return copy_to_guest(t->rdi, &uptime, sizeof(uptime));
-}
-
-Action sysinfo(ThreadBlock* t) { return pass(t, after_sysinfo); }
 
 }  // namespace
 

@@ -54,9 +54,33 @@ Action mremap(ThreadBlock* t) {
   return pass(t);
 }
 
+// Where the segment would end. struct shmid64_ds begins with 48 bytes of permissions, then its size.
+std::uint64_t segment_end(const ThreadBlock* t) {
+  constexpr std::uint64_t kIpcStat = 2;
+  std::uint64_t status[16] = {};
+  auto asked = sys::call(__NR_shmctl, t->rdi, kIpcStat, sys::address(status));
+  return asked.ok() ? t->rsi + status[6] : t->rsi;
+}
+
+// A segment is placed by its address alone; its size is known to the kernel. One below the arena that
+// would reach into it meets the reservation, which only SHM_REMAP replaces.
+Action shmat(ThreadBlock* t) {
+  constexpr std::uint64_t kShmRemap = 040000;
+  bool replaces = (t->rdx & kShmRemap) != 0 && t->rsi < abi::kArenaEnd && segment_end(t) > abi::kArenaBase;
+  if (touches_arena(t->rsi, 1) || replaces) return done(t, -kEINVAL);
+  return pass(t);
+}
+
+Action remap_file_pages(ThreadBlock* t) {
+  if (touches_arena(t->rdi, t->rsi)) return done(t, -kEINVAL);
+  return pass(t);
+}
+
 }  // namespace
 
-const HandlerRow kMemoryHandlers[] = {{__NR_mmap, mmap},         {__NR_munmap, munmap},
+const HandlerRow kMemoryHandlers[] = {{__NR_shmat, shmat},
+                                      {__NR_remap_file_pages, remap_file_pages},
+                                      {__NR_mmap, mmap},         {__NR_munmap, munmap},
                                       {__NR_mprotect, mprotect}, {__NR_pkey_mprotect, mprotect},
                                       {__NR_mremap, mremap},     {0, nullptr}};
 
