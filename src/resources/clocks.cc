@@ -54,6 +54,17 @@ Result<> capture_clocks(CaptureContext& context) {
   return {};
 }
 
+std::int64_t beyond_image(const CaptureContext& context) {
+  return now(CLOCK_MONOTONIC) + context.runtime->monotonic_offset_ns -
+         nanoseconds(context.result.process.clocks().monotonic());
+}
+
+Result<std::int64_t> beyond_image(RebuildContext& context) {
+  CAIRN_ASSIGN(const auto state, context.process.runtime_state());
+  return now(CLOCK_MONOTONIC) + state->monotonic_offset_ns -
+         nanoseconds(context.image.clocks().monotonic());
+}
+
 Result<> set_clock_offsets(RebuildContext& context, abi::RuntimeState& state) {
   const auto& clocks = context.image.clocks();
   CAIRN_ASSIGN(const auto times, cpu_times(context.process));

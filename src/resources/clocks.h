@@ -26,6 +26,13 @@ inline void set_nanoseconds(image::TimeSpec& record, std::int64_t time) {
 
 Result<> capture_clocks(CaptureContext& context);
 
+// How far the guest's monotonic clock is beyond the moment at which the image holds it. What a timer has
+// left is kept relative to that moment: it expires when the guest's clock says so, however long a
+// capture and a rebuilding take. To be asked after the timer at a capture, before it at a rebuilding:
+// so a timer may be late by the time of that question, and is never early.
+std::int64_t beyond_image(const CaptureContext& context);
+Result<std::int64_t> beyond_image(RebuildContext& context);
+
 // Offsets by which this kernel's clocks go on as the guest's.
 Result<> set_clock_offsets(RebuildContext& context, abi::RuntimeState& state);
 

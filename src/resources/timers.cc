@@ -55,6 +55,27 @@ timespec time_of(const image::TimeSpec& record) {
   return {record.seconds(), static_cast<long>(record.nanoseconds())};
 }
 
+timespec time_of(std::int64_t ns) {
+  return {ns / kNanosecondsPerSecond, ns % kNanosecondsPerSecond};
+}
+
+// CPU clocks stand still while nothing of the guest runs.
+bool follows_monotonic(std::int32_t clock) {
+  return clock >= 0 && clock != CLOCK_PROCESS_CPUTIME_ID && clock != CLOCK_THREAD_CPUTIME_ID;
+}
+
+// What is left of a timer that was read just now; 0 stays 0, a disarmed timer's.
+std::int64_t left_in_image(const CaptureContext& context, std::int64_t left, bool monotonic) {
+  return left == 0 || !monotonic ? left : left + beyond_image(context);
+}
+
+// What is left of it for the kernel.
+Result<std::int64_t> left_now(RebuildContext& context, std::int64_t left, bool monotonic) {
+  if (left == 0 || !monotonic) return left;
+  CAIRN_ASSIGN(const auto gone, beyond_image(context));
+  return std::max<std::int64_t>(left - gone, 1);
+}
+
 // The four lines of one timer in /proc/PID/timers:
 //   ID: 0 / signal: 14/0000000000000000 / notify: signal/pid.4711 / ClockID: 0
 Result<> parse_timer(CaptureContext& context, std::istringstream& lines, int id,
@@ -101,7 +122,8 @@ Result<> parse_timer(CaptureContext& context, std::istringstream& lines, int id,
   CAIRN_ASSIGN(const auto place, context.process.scratch_object(TimerSpec{}));
   CAIRN_TRY(context.process.syscall(SYS_timer_gettime, id, place.address()));
   CAIRN_ASSIGN(const auto spec, context.process.read_object<TimerSpec>(place.address()));
-  set_state(*record.mutable_state(), nanoseconds(spec.interval), nanoseconds(spec.value));
+  set_state(*record.mutable_state(), nanoseconds(spec.interval),
+            left_in_image(context, nanoseconds(spec.value), follows_monotonic(clock)));
   CAIRN_ASSIGN(const auto overrun, context.process.syscall(SYS_timer_getoverrun, id));
   record.set_overrun(static_cast<std::int32_t>(overrun));
   return {};
@@ -152,7 +174,8 @@ Result<> capture_timers(CaptureContext& context) {
     if (left == 0) left = interval;
     auto& record = *context.result.process.add_interval_timers();
     record.set_which(which);
-    set_state(*record.mutable_state(), interval, left);
+    set_state(*record.mutable_state(), interval,
+              left_in_image(context, left, which == ITIMER_REAL));
   }
   // Without CONFIG_CHECKPOINT_RESTORE the file is missing, and with it all knowledge of timers.
   CAIRN_ASSIGN(const auto text, read_text_file(context.process.proc_path("timers")));
@@ -191,13 +214,17 @@ Result<> create_posix_timers(RebuildContext& context) {
 Result<> start_timers(RebuildContext& context) {
   for (const auto& record : context.image.posix_timers()) {
     if (nanoseconds(record.state().left()) == 0) continue;
-    const TimerSpec spec{time_of(record.state().interval()), time_of(record.state().left())};
+    CAIRN_ASSIGN(const auto left, left_now(context, nanoseconds(record.state().left()),
+                                           follows_monotonic(record.clock())));
+    const TimerSpec spec{time_of(record.state().interval()), time_of(left)};
     CAIRN_ASSIGN(const auto place, context.process.scratch_object(spec));
     CAIRN_TRY(context.process.syscall(SYS_timer_settime, record.id(), 0, place.address(), 0));
   }
   for (const auto& record : context.image.interval_timers()) {
     const auto interval = time_of(record.state().interval());
-    const auto left = time_of(record.state().left());
+    CAIRN_ASSIGN(const auto left_ns, left_now(context, nanoseconds(record.state().left()),
+                                              record.which() == ITIMER_REAL));
+    const auto left = time_of(left_ns);
     const itimerval value{{interval.tv_sec, interval.tv_nsec / 1000},
                           {left.tv_sec, (left.tv_nsec + 999) / 1000}};  // never 0: that disarms
     CAIRN_ASSIGN(const auto place, context.process.scratch_object(value));
