@@ -185,14 +185,23 @@ class PageSink {
     for (const auto& region : context.image.regions()) regions_.push_back(&region);
   }
 
-  Result<> put(std::uint64_t address, std::span<const std::byte> bytes, bool zero) {
+  using Pieces = std::vector<RemoteProcess::MemoryPiece>;
+
+  Result<> put(std::span<const storage::PageSpan> spans) {
+    Pieces pieces;
+    for (const auto& span : spans) CAIRN_TRY(add(pieces, span.address, span.bytes, span.zero));
+    return context_.process.write(pieces);
+  }
+
+  // To be written with others: adds to `pieces` what the memory there does not hold already.
+  Result<> add(Pieces& pieces, std::uint64_t address, std::span<const std::byte> bytes, bool zero) {
     while (!bytes.empty()) {
       const Region* region = region_at(address);
       if (region == nullptr)
         return refusal(fmt::format("a page at {:#x} belongs to no mapping of the image", address));
       const auto part = bytes.first(
           std::min<std::uint64_t>(bytes.size(), region->start() + region->length() - address));
-      CAIRN_TRY(put_in(*region, address, part, zero));
+      CAIRN_TRY(add_in(pieces, *region, address, part, zero));
       address += part.size();
       bytes = bytes.subspan(part.size());
     }
@@ -220,21 +229,21 @@ class PageSink {
     return address - region->start() < region->length() ? region : nullptr;
   }
 
-  Result<> put_in(const Region& region, std::uint64_t address, std::span<const std::byte> bytes,
-                  bool zero) {
+  Result<> add_in(Pieces& pieces, const Region& region, std::uint64_t address,
+                  std::span<const std::byte> bytes, bool zero) {
     const auto file = region.kind() == Region::PRIVATE_FILE
                           ? context_.mapped_files.find(region.file().path())
                           : context_.mapped_files.end();
     if (file != context_.mapped_files.end())
-      return put_where_different(region, file->second.get(), address, bytes);
+      return add_where_different(pieces, region, file->second.get(), address, bytes);
     const bool fresh = region.kind() != Region::MEMFD && region.kind() != Region::SHARED_FILE;
     if (zero && fresh) return {};
-    return write(region, address, bytes);
+    return add_writable(pieces, region, address, bytes);
   }
 
   // Pages that equal the file's stay the file's, so they remain shared with everybody who maps it.
-  Result<> put_where_different(const Region& region, int fd, std::uint64_t address,
-                               std::span<const std::byte> bytes) {
+  Result<> add_where_different(Pieces& pieces, const Region& region, int fd,
+                               std::uint64_t address, std::span<const std::byte> bytes) {
     thread_local std::vector<std::byte> in_file;
     in_file.assign(bytes.size(), std::byte(0));
     const auto offset = static_cast<off_t>(region.file_offset() + (address - region.start()));
@@ -257,13 +266,14 @@ class PageSink {
       while (to < bytes.size() && !same(to)) to += kPage;
       to = std::min(to, bytes.size());
       if (from < to)
-        CAIRN_TRY(write(region, address + from, bytes.subspan(from, to - from)));
+        CAIRN_TRY(add_writable(pieces, region, address + from, bytes.subspan(from, to - from)));
       from = to;
     }
     return {};
   }
 
-  Result<> write(const Region& region, std::uint64_t address, std::span<const std::byte> bytes) {
+  Result<> add_writable(Pieces& pieces, const Region& region, std::uint64_t address,
+                        std::span<const std::byte> bytes) {
     if (!is_writable(region) && !context_.writable_now.contains(region.start())) {
       // finish_memory sets the final protection of the whole region again.
       CAIRN_TRY(context_.process.syscall(SYS_mprotect, address, bytes.size(),
@@ -271,7 +281,8 @@ class PageSink {
       const std::lock_guard lock(mutex_);
       context_.protection_changed.insert(region.start());
     }
-    return context_.process.write(address, bytes);
+    pieces.push_back({address, bytes});
+    return {};
   }
 
   RebuildContext& context_;
@@ -289,10 +300,11 @@ Result<> write_shared(RebuildContext& context, PageSink& sink, const image::Kern
     while (!bytes.empty()) {
       const auto [address, room] = sink.view(object.id(), offset);
       if (address == 0) return refusal("a page of shared memory that is mapped nowhere");
-      const auto part = bytes.first(std::min<std::uint64_t>(bytes.size(), room));
-      CAIRN_TRY(sink.put(address, part, span.zero));
-      bytes = bytes.subspan(part.size());
-      offset += part.size();
+      const storage::PageSpan part{
+          address, bytes.first(std::min<std::uint64_t>(bytes.size(), room)), span.zero};
+      CAIRN_TRY(sink.put(std::span(&part, 1)));
+      bytes = bytes.subspan(part.bytes.size());
+      offset += part.bytes.size();
     }
     return {};
   });
@@ -317,9 +329,8 @@ Result<> write_memory(RebuildContext& context) {
   PageSink sink(context);
   if (!context.image.page_data().empty()) {
     CAIRN_ASSIGN(auto reader, context.options.open_content(context.image.page_data()));
-    CAIRN_TRY(reader->for_each([&](const storage::PageSpan& span) {
-      return sink.put(span.address, span.bytes, span.zero);
-    }));
+    CAIRN_TRY(reader->for_each_batch(
+        [&](std::span<const storage::PageSpan> spans) { return sink.put(spans); }));
   }
   for (const auto& object : context.objects)
     if (object.has_shared_memory()) CAIRN_TRY(write_shared(context, sink, object));

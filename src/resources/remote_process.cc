@@ -314,6 +314,30 @@ Result<> RemoteProcess::write(std::uint64_t address, std::span<const std::byte> 
   return {};
 }
 
+Result<> RemoteProcess::write(std::span<const MemoryPiece> pieces) {
+  constexpr std::size_t kMaxVectors = 1024;  // UIO_MAXIOV
+  while (!pieces.empty()) {
+    const auto batch = pieces.first(std::min(pieces.size(), kMaxVectors));
+    std::array<iovec, kMaxVectors> local;
+    std::array<iovec, kMaxVectors> remote;
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      local[i] = {const_cast<std::byte*>(batch[i].bytes.data()), batch[i].bytes.size()};
+      remote[i] = {reinterpret_cast<void*>(batch[i].address), batch[i].bytes.size()};
+      bytes += batch[i].bytes.size();
+    }
+    const bool at_once = options_.direct_memory && batch.size() > 1 &&
+                         ::process_vm_writev(hello_.real_pid, local.data(), batch.size(),
+                                             remote.data(), batch.size(), 0) ==
+                             static_cast<ssize_t>(bytes);
+    // One by one where any of it is out of reach this way.
+    if (!at_once)
+      for (const MemoryPiece& piece : batch) CAIRN_TRY(write(piece.address, piece.bytes));
+    pieces = pieces.subspan(batch.size());
+  }
+  return {};
+}
+
 Result<Scratch> RemoteProcess::scratch(std::uint64_t bytes) {
   const std::uint64_t wanted = (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
   std::uint64_t start = hello_.scratch;

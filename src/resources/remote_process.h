@@ -104,6 +104,12 @@ class RemoteProcess {
   // --- memory
   Result<> read(std::uint64_t address, std::span<std::byte> into);
   Result<> write(std::uint64_t address, std::span<const std::byte> from);
+  struct MemoryPiece {
+    std::uint64_t address;
+    std::span<const std::byte> bytes;
+  };
+  // Many pieces in few system calls.
+  Result<> write(std::span<const MemoryPiece> pieces);
   template <class T>
   Result<T> read_object(std::uint64_t address) {
     static_assert(std::is_trivially_copyable_v<T>);

@@ -17,17 +17,23 @@ namespace {
 // How far the kernel is asked to read ahead of the workers.
 constexpr std::uint64_t kReadAhead = 32 << 20;
 
-Result<> deliver_zeros(const Piece& piece, const MemoryReader::Sink& sink) {
+constexpr std::size_t kZeroPieces = 4096;  // in one call
+
+Result<> deliver_zeros(std::span<const Piece> pieces, const MemoryReader::BatchSink& sink) {
   static const std::vector<std::byte> zeros(kExtentBytes);
-  return sink({piece.address, std::span(zeros).first(piece.pages * kPageBytes), true});
+  std::vector<PageSpan> spans;
+  for (const Piece& piece : pieces)
+    spans.push_back({piece.address, std::span(zeros).first(piece.pages * kPageBytes), true});
+  return sink(spans);
 }
 
 // All pieces of one chunk: pages that are adjacent in memory and in the chunk in one call.
 Result<> deliver_chunk(std::span<const Piece> pieces, ChunkScratch& scratch,
-                       const MemoryReader::Sink& sink) {
+                       const MemoryReader::BatchSink& sink) {
   const Pack& pack = *pieces.front().pack;
   const std::uint64_t chunk = pieces.front().chunk;
   CAIRN_ASSIGN(const auto pages, pack.read_pages(chunk, scratch));
+  std::vector<PageSpan> spans;
   for (std::size_t i = 0; i < pieces.size();) {
     const Piece& first = pieces[i];
     std::uint64_t count = first.pages;
@@ -38,9 +44,10 @@ Result<> deliver_chunk(std::span<const Piece> pieces, ChunkScratch& scratch,
     const auto rank = pack.rank(chunk, first.index);
     if (!rank || (*rank + count) * kPageBytes > pages.size())
       return refusal("read pack: a page that is needed is not there", pack.path());
-    CAIRN_TRY(sink({first.address, pages.subspan(*rank * kPageBytes, count * kPageBytes), false}));
+    spans.push_back(
+        {first.address, pages.subspan(*rank * kPageBytes, count * kPageBytes), false});
   }
-  return {};
+  return sink(spans);
 }
 
 }  // namespace
@@ -98,7 +105,14 @@ Result<std::vector<PageRun>> PackedMemoryReader::pages() {
   return runs;
 }
 
-Result<> PackedMemoryReader::for_each(const Sink& sink) {
+Result<> MemoryReader::for_each(const Sink& sink) {
+  return for_each_batch([&sink](std::span<const PageSpan> spans) -> Result<> {
+    for (const PageSpan& span : spans) CAIRN_TRY(sink(span));
+    return {};
+  });
+}
+
+Result<> PackedMemoryReader::for_each_batch(const BatchSink& sink) {
   CAIRN_ASSIGN(auto list, pieces());
   // In the order of the packs' bytes, so that reading is sequential and each chunk is read once.
   std::sort(list.begin(), list.end(), [](const Piece& a, const Piece& b) {
@@ -112,10 +126,10 @@ Result<> PackedMemoryReader::for_each(const Sink& sink) {
   std::vector<std::span<const Piece>> groups;
   for (std::size_t i = 0; i < list.size();) {
     std::size_t end = i + 1;
-    if (list[i].pack != nullptr)
-      while (end < list.size() && list[end].pack == list[i].pack &&
-             list[end].chunk == list[i].chunk)
-        ++end;
+    const bool zeros = list[i].pack == nullptr;  // these come first
+    while (end < list.size() && list[end].pack == list[i].pack &&
+           (zeros ? end - i < kZeroPieces : list[end].chunk == list[i].chunk))
+      ++end;
     groups.push_back(std::span<const Piece>(list).subspan(i, end - i));
     i = end;
   }
@@ -126,7 +140,7 @@ Result<> PackedMemoryReader::for_each(const Sink& sink) {
   const unsigned workers = direct ? 2 * workers_ : workers_;
   return for_each_parallel(workers, groups.size(), [&](std::size_t i, ChunkScratch& scratch) {
     const Piece& first = groups[i].front();
-    if (first.pack == nullptr) return deliver_zeros(first, sink);
+    if (first.pack == nullptr) return deliver_zeros(groups[i], sink);
     const auto& chunk = first.pack->chunks()[first.chunk];
     if (!first.pack->file().direct() &&
         chunk.offset / kReadAhead != (chunk.offset + chunk.stored_bytes) / kReadAhead)

@@ -25,7 +25,12 @@ class MemoryReader {
   // Calls `sink` for every page that is not a hole, once, in no particular order, from several
   // threads at once. The first failure, of the store or of the sink, ends the iteration.
   using Sink = std::function<Result<>(const PageSpan&)>;
-  virtual Result<> for_each(const Sink& sink) = 0;
+  Result<> for_each(const Sink& sink);
+
+  // The same, with what lies together in the store in one call: memory whose pages are scattered comes
+  // in thousands of spans, and a system call for each is dearer than its bytes.
+  using BatchSink = std::function<Result<>(std::span<const PageSpan>)>;
+  virtual Result<> for_each_batch(const BatchSink& sink) = 0;
 
   // Which pages there are, by ascending address; holes are left out.
   virtual Result<std::vector<PageRun>> pages() = 0;

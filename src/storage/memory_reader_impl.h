@@ -10,7 +10,7 @@ class PackedMemoryReader final : public MemoryReader {
   PackedMemoryReader(PackSet& packs, PageDataRef root, unsigned workers)
       : packs_(packs), root_(root), workers_(workers) {}
 
-  Result<> for_each(const Sink& sink) override;
+  Result<> for_each_batch(const BatchSink& sink) override;
   Result<std::vector<PageRun>> pages() override;
 
  private:

@@ -31,10 +31,10 @@ using resources::ProcessCapture;
 class KeptPages : public storage::MemoryReader {
  public:
   std::map<std::uint64_t, std::vector<std::byte>> pages_;
-  Result<> for_each(const Sink& sink) override {
-    for (const auto& [address, bytes] : pages_)
-      CAIRN_TRY(sink({address, bytes, false}));
-    return {};
+  Result<> for_each_batch(const BatchSink& sink) override {
+    std::vector<storage::PageSpan> spans;
+    for (const auto& [address, bytes] : pages_) spans.push_back({address, bytes, false});
+    return sink(spans);
   }
   Result<std::vector<storage::PageRun>> pages() override {
     std::vector<storage::PageRun> runs;
