@@ -133,7 +133,11 @@ void wind_on(image::TimerFd& record, std::int64_t passed) {
   auto& state = *record.mutable_state();
   const std::int64_t interval = nanoseconds(state.interval());
   std::int64_t left = nanoseconds(state.left()) - passed;
-  for (; interval > 0 && left <= 0; left += interval) record.set_ticks(record.ticks() + 1);
+  if (interval > 0 && left <= 0) {
+    const std::int64_t ticks = -left / interval + 1;
+    record.set_ticks(record.ticks() + static_cast<std::uint64_t>(ticks));
+    left += ticks * interval;
+  }
   set_nanoseconds(*state.mutable_left(), std::max<std::int64_t>(left, 1));
 }
 

@@ -95,7 +95,7 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
   resume_boot_state(boot);
   join_job(&g_process, boot.slot);
   ProgramRequest request{boot.program_path, boot.program_fd, start.argv + 3, start.argc - 3,
-                         boot.nameless};
+                         boot.nameless, boot.agent_report};
   EntryPoint entry = start_program(start, request);
   unmap_around(cairn::sys::address(stack));
   wait_for_agent(boot.agent_report);

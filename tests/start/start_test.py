@@ -65,8 +65,16 @@ class Start(unittest.TestCase):
                    "try: os.waitpid(-1, 0x40000000)\n"  # __WALL: children without an exit signal, too
                    "except ChildProcessError: print('no child')\n"
                    "print(sorted(int(n) for n in os.listdir('/proc/self/fd'))[:-1])\n")
-        done = self.run_cairn("python3", "-c", program)
+        done = self.run_cairn("/usr/bin/python3", "-c", program)
         self.assertEqual(done.stdout, "no child\n[0, 1, 2]\n", done.stderr)
+
+    def test_nothing_of_the_start_is_left_to_a_script(self):
+        script = self.scratch / "script"
+        script.write_text("#!/bin/sh\n\"$0\" ps --json\nexec ls /proc/self/fd\n".replace("$0", str(CAIRN)))
+        script.chmod(0o755)
+        done = self.run_cairn(script)
+        self.assertIn(str(self.job), done.stdout, done.stderr)
+        self.assertEqual(done.stdout.split()[-4:], ["0", "1", "2", "3"])  # 3 is the listing's own
 
     def test_no_signal_is_left_by_the_start(self):
         program = "import signal; print(signal.sigpending())"

@@ -18,6 +18,7 @@
 #include "runtime/host/support.h"
 #include "runtime/intercept/text.h"
 #include "runtime/intercept/vdso.h"
+#include "runtime/loader/agent_start.h"
 #include "runtime/loader/program.h"
 #include "sys/syscall.h"
 
@@ -204,6 +205,7 @@ EntryPoint start_program(const KernelStart& start, const ProgramRequest& request
   ProgramFile file;
   if (inspect_program(fd, &file).ok() && file.is_script) {
     (void)sys::call(__NR_close, static_cast<std::uint64_t>(fd));
+    wait_for_agent(request.agent_report);  // the exec would forget it
     die("cannot run the script's interpreter; error",
         exec_program(current(), request.path, request.argv, start.envp));
   }

@@ -24,6 +24,7 @@ struct ProgramRequest {
   char** argv;              // of the guest
   std::uint64_t argc;
   bool nameless;            // exec was given a descriptor alone
+  int agent_report;         // agent_start.h, or -1
 };
 
 // Loads the program and its interpreter, builds its stack, tells the kernel where all is, and returns

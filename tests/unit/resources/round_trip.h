@@ -16,6 +16,7 @@
 
 #include "image/image.h"
 #include "resources/capture.h"
+#include "resources/clocks.h"
 #include "resources/context.h"
 #include "resources/memory_maps.h"
 #include "resources/open_files.h"
@@ -92,9 +93,11 @@ inline Result<Saved> save_files(resources::RemoteProcess& process,
   context.next_id = options.first_object_id;
   CAIRN_ASSIGN(context.threads, process.threads());
   CAIRN_ASSIGN(const auto runtime, process.runtime_state());
+  context.runtime = runtime.get();
   capture.process.set_pid(runtime->virtual_pid);
   capture.process.mutable_runtime()->set_state(
       std::string(reinterpret_cast<const char*>(runtime.get()), sizeof *runtime));
+  CAIRN_TRY(resources::capture_clocks(context));
   CAIRN_TRY(resources::capture_open_files(context));
   return save(process, capture);
 }
