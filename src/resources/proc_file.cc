@@ -54,20 +54,14 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   return {};
 }
 
-Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
-  std::string path = object.proc_file().path();
-  if (path.starts_with(kSelf)) {
-    std::string entry = path.substr(kSelf.size());
-    if (entry.starts_with(kTask)) {
-      const auto tid = context.real_tid(std::atoi(entry.c_str() + kTask.size()));
-      if (tid == 0) return refusal("the image has no such thread:", path);
-      entry = fmt::format("task/{}{}", tid,
-                          entry.substr(std::min(entry.find('/', kTask.size()), entry.size())));
-    }
-    path = fmt::format("/proc/{}/{}", context.process.pid().value, entry);
-  }
-  Fd fd(::open(path.c_str(), static_cast<int>(object.status_flags() & (O_ACCMODE | O_DIRECTORY)) |
-                                 O_CLOEXEC | O_NOCTTY));
+bool is_of_thread(const image::KernelObject& object) {
+  return object.proc_file().path().starts_with("/proc/self/task/");
+}
+
+Result<Fd> open_at_position(const std::string& path, const image::KernelObject& object) {
+  constexpr std::uint32_t kKept = O_ACCMODE | O_DIRECTORY | O_APPEND | O_NONBLOCK;
+  Fd fd(::open(path.c_str(),
+               static_cast<int>(object.status_flags() & kKept) | O_CLOEXEC | O_NOCTTY));
   if (!fd.valid()) return os_failure("open", path);
   if (object.proc_file().offset() > 0 &&
       ::lseek(fd.get(), object.proc_file().offset(), SEEK_SET) < 0)
@@ -75,9 +69,41 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   return fd;
 }
 
+// A thread's file exists once the thread does: until then its numbers hold something else.
+Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
+  std::string path = object.proc_file().path();
+  if (is_of_thread(object)) {
+    Fd placeholder(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!placeholder.valid()) return os_failure("open", "/dev/null");
+    return placeholder;
+  }
+  if (path.starts_with(kSelf))
+    path = fmt::format("/proc/{}/{}", context.process.pid().value, path.substr(kSelf.size()));
+  return open_at_position(path, object);
+}
+
+Result<> connect(RebuildContext& context, const image::KernelObject& object) {
+  if (!is_of_thread(object)) return {};
+  const std::string entry = object.proc_file().path().substr(kSelf.size());
+  const auto tid = context.real_tid(std::atoi(entry.c_str() + kTask.size()));
+  if (tid == 0) return refusal("the image has no such thread:", object.proc_file().path());
+  const auto rest = entry.substr(std::min(entry.find('/', kTask.size()), entry.size()));
+  CAIRN_ASSIGN(Fd fd, open_at_position(fmt::format("/proc/{}/task/{}{}", context.process.pid().value,
+                                                   tid, rest),
+                                       object));
+  std::vector<RemoteProcess::Placement> placements;
+  for (const auto& descriptor : context.image.descriptors())
+    if (descriptor.object_id() == object.id())
+      placements.push_back({fd.get(), descriptor.number(),
+                            descriptor.close_on_exec() ? std::uint32_t{FD_CLOEXEC} : 0U});
+  CAIRN_TRY(context.process.place_fds(placements));
+  context.made[object.id()] = std::move(fd);
+  return {};
+}
+
 }  // namespace
 
 const Kind kProcFileKind{"file of /proc or /sys", image::KernelObject::kProcFile, Maker::kAgent,
-                         matches, capture, create, nullptr};
+                         matches, capture, create, connect};
 
 }  // namespace cairn::resources

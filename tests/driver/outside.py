@@ -3,6 +3,7 @@ checkpoint and after it (or after a restart, where pids, inodes and the host's o
 
 import os
 import re
+import signal
 import stat
 
 ARENA_START = 0x7E9000000000
@@ -23,8 +24,13 @@ def read(path):
         return file.read()
 
 
+SIGSYS_BIT = 1 << (signal.SIGSYS - 1)
+
+
 def status_fields(path, keys):
     fields = dict(line.split(":", 1) for line in read(path).splitlines() if ":" in line)
+    if "SigPnd" in fields:  # a trapped call is a pending SIGSYS for a moment
+        fields["SigPnd"] = f"{int(fields['SigPnd'], 16) & ~SIGSYS_BIT:016x}"
     return {key: fields[key].strip() for key in keys if key in fields}
 
 
