@@ -2,6 +2,7 @@
 // waited for.
 //
 // flavours: all
+// not: busy because in the middle of its work it has a pidfd of a living child, which is refused
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
