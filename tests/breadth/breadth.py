@@ -62,6 +62,8 @@ class Trial:
         for name in self.program.outputs:
             path = self.work / name
             result[name] = path.read_bytes() if path.exists() else b"missing"
+            if self.program.dates:
+                result[name] = re.sub(self.program.dates, b"", result[name])
         return result, errors
 
     def kill(self):
@@ -105,6 +107,8 @@ def check(options, program, base, rng):
     """None, or the reason of a skip; a failure is raised."""
     if not shutil.which(program.needs or program.argv[0], path="/usr/local/bin:/usr/bin:/bin:/usr/games:/usr/lib/R/bin/exec"):
         return "not installed"
+    if program.lacks:
+        return program.lacks
     native = Trial(options, program, base / "native")
     begun = time.monotonic()
     native.start(list(program.argv))
