@@ -78,19 +78,21 @@ Result<std::filesystem::path> companion_program(const std::string& name) {
   return failure(ENOENT, "find " + name + " beside", here / "cairn");
 }
 
-std::uint64_t process_start_time(pid_t pid) {
+ProcessStat process_stat(pid_t pid) {
   const auto stat = read_text_file("/proc/" + std::to_string(pid) + "/stat");
-  if (!stat) return 0;
+  if (!stat) return {};
   std::string_view rest = after_command(*stat);
+  ProcessStat result{.state = rest.empty() ? '\0' : rest.front()};
   for (int field = 3; field < 22; ++field) {
     const std::size_t space = rest.find(' ');
-    if (space == std::string_view::npos) return 0;
+    if (space == std::string_view::npos) return result;
     rest.remove_prefix(space + 1);
   }
-  std::uint64_t value = 0;
-  std::from_chars(rest.data(), rest.data() + rest.size(), value);
-  return value;
+  std::from_chars(rest.data(), rest.data() + rest.size(), result.start_time);
+  return result;
 }
+
+std::uint64_t process_start_time(pid_t pid) { return process_stat(pid).start_time; }
 
 bool wait_for_process_end(pid_t pid, std::uint64_t start_time, const Deadline& deadline) {
   const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));

@@ -31,6 +31,13 @@ namespace cairn {
 // `name` as installed beside this program, or in ../libexec/cairn.
 [[nodiscard]] Result<std::filesystem::path> companion_program(const std::string& name);
 
+// Of /proc/PID/stat. No state: there is no such process.
+struct ProcessStat {
+  char state = 0;                // 'Z': it has ended, and nobody has waited for it
+  std::uint64_t start_time = 0;  // field 22
+};
+[[nodiscard]] ProcessStat process_stat(pid_t pid);
+
 // Field 22 of /proc/PID/stat; tells one user of a pid from the next. 0: there is no such process.
 [[nodiscard]] std::uint64_t process_start_time(pid_t pid);
 

@@ -6,12 +6,6 @@
 namespace cairn::resources {
 namespace {
 
-std::int64_t now(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return nanoseconds(time);
-}
-
 struct CpuTimes {
   std::int64_t process;
   std::int64_t user;
@@ -36,6 +30,12 @@ Result<CpuTimes> cpu_times(RemoteProcess& process) {
 }
 
 }  // namespace
+
+std::int64_t now(clockid_t clock) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return nanoseconds(time);
+}
 
 Result<> capture_clocks(CaptureContext& context) {
   const auto& state = *context.runtime;

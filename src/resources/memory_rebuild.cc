@@ -32,17 +32,6 @@ abi::LinkMap link_map(const Region& region, std::uint32_t protection, int fd) {
           region.flags() & MAP_ANONYMOUS ? 0 : region.file_offset()};
 }
 
-// Calls `use` with a number of the process that leads to our `fd`, for that time only.
-template <class Use>
-Result<> with_number(RebuildContext& context, int fd, Use use) {
-  CAIRN_ASSIGN(const int number, free_number(context));
-  const RemoteProcess::Placement placement{fd, number, FD_CLOEXEC};
-  CAIRN_TRY(context.process.place_fds(std::span(&placement, 1)));
-  CAIRN_TRY(use(number));
-  CAIRN_TRY(context.process.syscall(SYS_close, number));
-  return {};
-}
-
 Result<> map_anonymous(RebuildContext& context) {
   std::vector<abi::LinkMap> maps;
   std::vector<storage::PageRun> pages;
@@ -94,7 +83,7 @@ Result<> map_private_files(RebuildContext& context) {
       }
       continue;
     }
-    CAIRN_TRY(with_number(context, fd.get(), [&](int number) {
+    CAIRN_TRY(lend(context, fd.get(), [&](int number) {
       for (auto& map : maps) map.fd = number;
       return context.process.map(maps);
     }));
@@ -116,7 +105,7 @@ Result<> map_shared_files(RebuildContext& context) {
     Fd fd(::open(path.c_str(), (may_write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
     if (!fd.valid()) return os_failure("open the file of the memory at",
                                        fmt::format("{:#x}", region.start()));
-    CAIRN_TRY(with_number(context, fd.get(), [&](int number) {
+    CAIRN_TRY(lend(context, fd.get(), [&](int number) {
       const auto map = link_map(region, region.protection(), number);
       return context.process.map(std::span(&map, 1));
     }));

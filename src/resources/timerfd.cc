@@ -35,12 +35,6 @@ void set_time(image::TimeSpec& record, const timespec& time) {
   record.set_nanoseconds(time.tv_nsec);
 }
 
-std::int64_t now(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return nanoseconds(time);
-}
-
 bool is_zero(const timespec& time) {
   return time.tv_sec == 0 && time.tv_nsec == 0;
 }

@@ -10,8 +10,8 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "base/files.h"
 #include "storage/file.h"
 #include "storage/generation_files.h"
 #include "storage/hash.h"
@@ -87,18 +87,10 @@ std::string first_line(const char* path) {
   return line;
 }
 
-// Field 22 of /proc/PID/stat, in clock ticks since boot; 0 if there is no such process or it has ended
-// (in a container nobody may wait for it). The second field may hold spaces and parentheses: count
-// from the last one.
+// 0 if there is no such process or it has ended: in a container nobody may wait for it.
 std::uint64_t start_time_of(pid_t pid) {
-  const std::string line = first_line(("/proc/" + std::to_string(pid) + "/stat").c_str());
-  const std::size_t end = line.rfind(')');
-  if (end == std::string::npos) return 0;
-  if (line.compare(end, 3, ") Z") == 0) return 0;
-  std::istringstream rest(line.substr(end + 1));
-  std::string field;
-  for (int number = 3; number <= 22; ++number) rest >> field;
-  return parse_number(field);
+  const ProcessStat stat = process_stat(pid);
+  return stat.state == 'Z' ? 0 : stat.start_time;
 }
 
 // Gives `owner` the record of the highest claim, which is ours unless somebody was faster.

@@ -295,38 +295,31 @@ Action capability(ThreadBlock* t) {
 
 constexpr std::uint64_t kIpcStat = 2, kIpc64 = 0x100;
 
-std::int64_t after_shmctl(ThreadBlock* t, std::int64_t result) {
-  constexpr std::uint64_t kCreator = 80, kLast = 84;
+// Where the two pids lie in what a status command of shmctl or msgctl writes.
+template <std::uint64_t kFirst, std::uint64_t kSecond>
+std::int64_t after_ipc_status(ThreadBlock* t, std::int64_t result) {
   if (result < 0) return result;
-  translate_at(t->rdx + kCreator);
-  translate_at(t->rdx + kLast);
+  translate_at(t->rdx + kFirst);
+  translate_at(t->rdx + kSecond);
   return result;
+}
+
+Action ipc_control(ThreadBlock* t, std::uint64_t stat, std::uint64_t stat_any, PostHandler after) {
+  std::uint64_t command = t->rsi & 0xffffffff & ~kIpc64;
+  Action action = lower(t);
+  bool status = command == kIpcStat || command == stat || command == stat_any;
+  if (action == Action::kTail && status) then(t, after);
+  return action;
 }
 
 Action shmctl(ThreadBlock* t) {
-  constexpr std::uint64_t kShmStat = 13, kShmStatAny = 15;
-  std::uint64_t command = t->rsi & 0xffffffff & ~kIpc64;
-  Action action = lower(t);
-  bool stat = command == kIpcStat || command == kShmStat || command == kShmStatAny;
-  if (action == Action::kTail && stat) then(t, after_shmctl);
-  return action;
-}
-
-std::int64_t after_msgctl(ThreadBlock* t, std::int64_t result) {
-  constexpr std::uint64_t kLastSender = 96, kLastReceiver = 100;
-  if (result < 0) return result;
-  translate_at(t->rdx + kLastSender);
-  translate_at(t->rdx + kLastReceiver);
-  return result;
+  constexpr std::uint64_t kShmStat = 13, kShmStatAny = 15, kCreator = 80, kLast = 84;
+  return ipc_control(t, kShmStat, kShmStatAny, after_ipc_status<kCreator, kLast>);
 }
 
 Action msgctl(ThreadBlock* t) {
-  constexpr std::uint64_t kMsgStat = 11, kMsgStatAny = 13;
-  std::uint64_t command = t->rsi & 0xffffffff & ~kIpc64;
-  Action action = lower(t);
-  bool stat = command == kIpcStat || command == kMsgStat || command == kMsgStatAny;
-  if (action == Action::kTail && stat) then(t, after_msgctl);
-  return action;
+  constexpr std::uint64_t kMsgStat = 11, kMsgStatAny = 13, kLastSender = 96, kLastReceiver = 100;
+  return ipc_control(t, kMsgStat, kMsgStatAny, after_ipc_status<kLastSender, kLastReceiver>);
 }
 
 std::int64_t id_of_result(ThreadBlock*, std::int64_t result) {

@@ -112,7 +112,6 @@ cairn_dispatch_call:
         syscall
         global cairn_tail_done
         mov %rax, %gs:TB_RESULT
-        global cairn_after
         mov %gs:TB_HOST_STACK, %rsp
         mov %gs:TB_POST, %rcx
         jrcxz cairn_exit
