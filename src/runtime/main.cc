@@ -81,7 +81,7 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
   wait_for_segment(boot.agent_report);
   attach_job(boot.segment);
   set_door_mode(boot.mode);
-  build_slow_table();
+  build_fast_table();
   g_process.real_pid = t->real_tid;
   g_process.virtual_pid = boot.virtual_pid != 0 ? boot.virtual_pid : t->real_tid;
   g_process.parent_slot = -1;

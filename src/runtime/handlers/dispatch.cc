@@ -9,7 +9,7 @@
 #include "runtime/intercept/held_signals.h"
 #include "syscalls/table.gen.h"
 
-std::uint8_t cairn_slow_table[65536];
+std::uint8_t cairn_fast_table[65536];
 
 namespace cairn::runtime {
 namespace {
@@ -23,7 +23,7 @@ bool g_has_above[syscalls::kSyscalls];
 // The index is 16 bits of the number (entry.S): a number beyond the table that shares them with a
 // fast one goes straight to the kernel, whose answer to it is ENOSYS as well.
 void set_slow(std::uint32_t number) {
-  cairn_slow_table[number] = 1;
+  cairn_fast_table[number] = 0;
 }
 
 void arm(const HandlerRow* rows) {
@@ -71,6 +71,25 @@ void arm_shifted_ids() {
   arm_by_descriptors();
 }
 
+// Most of the table is never written and so costs no memory: what is not said to be fast is slow.
+void build_fast_table() {
+  for (std::uint32_t i = 0; i < syscalls::kSyscalls; ++i) {
+    const syscalls::Row& row = syscalls::kTable[i];
+    bool fast = row.name[0] != 0 && row.policy != syscalls::Policy::kRefuse;
+    cairn_fast_table[i] = fast ? 1 : 0;
+  }
+  for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
+                                 kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers,
+                                 kSeccompHandlers, kSignalfdHandlers})
+    arm(rows);
+}
+
+void all_slow() {
+  for (std::uint32_t i = 0; i < syscalls::kSyscalls; ++i) set_slow(i);
+}
+
+namespace {
+
 // A wait whose mask lets through what is held ends at once, as by a pending signal.
 Action end_wait(ThreadBlock* t) {
   block_signals(t);
@@ -81,23 +100,7 @@ Action end_wait(ThreadBlock* t) {
   return done(t, -kEINTR);
 }
 
-void build_slow_table() {
-  for (std::uint32_t i = 0; i < sizeof(cairn_slow_table); ++i) set_slow(i);
-  for (std::uint32_t i = 0; i < syscalls::kSyscalls; ++i) {
-    const syscalls::Row& row = syscalls::kTable[i];
-    bool fast = row.name[0] != 0 && row.policy != syscalls::Policy::kRefuse;
-    if (fast) cairn_slow_table[i] = 0;
-  }
-  for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
-                                 kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers, kSeccompHandlers,
-                                 kSignalfdHandlers})
-    arm(rows);
-}
-
-void all_slow() {
-  for (std::uint32_t i = 0; i < sizeof(cairn_slow_table); ++i) set_slow(i);
-}
-
+}  // namespace
 }  // namespace cairn::runtime
 
 using namespace cairn::runtime;

@@ -26,7 +26,7 @@ extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedS
 // Once the process has a file that stands for one of /proc, or after a restart a signalfd.
 extern const HandlerRow kStandInHandlers[], kShiftedSignalfdHandlers[];
 
-void build_slow_table();
+void build_fast_table();
 void arm(const HandlerRow* rows);
 // The call goes through cairn_dispatch from now on.
 void set_slow(std::uint32_t number);
@@ -58,6 +58,6 @@ inline Action pass(ThreadBlock* t, PostHandler post = nullptr) {
 }  // namespace cairn::runtime
 
 extern "C" {
-extern std::uint8_t cairn_slow_table[65536];
+extern std::uint8_t cairn_fast_table[65536];
 cairn::runtime::Action cairn_dispatch(cairn::runtime::ThreadBlock* t);
 }

@@ -4,8 +4,7 @@
 //   write(fd, buf, 300000)   the kernel has taken 65536 bytes, waits, and is interrupted
 //   park                     rax = 65536: back to the call site, progress = 65536
 //   resume                   write(fd, buf + 65536, 234464), and so on, until
-//   to the guest             all is done, or what ends a call early natively has come: an error,
-//   the
+//   to the guest             all is done, or what ends a call early natively has come: an error, the
 //                            end of the stream, a timeout, a signal of the guest's own
 //
 // Nothing of this is on the way of a call that no park has met.

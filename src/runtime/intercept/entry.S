@@ -55,11 +55,9 @@ cairn_export_page:
         mov %rcx, %gs:TB_RETURN
         mov %rax, %gs:TB_RAX          // which call it was, should a park interrupt it
         movzwl %ax, %ecx
-        lea cairn_slow_table(%rip), %r11
+        lea cairn_fast_table(%rip), %r11
         movzbl (%r11,%rcx), %ecx
-        jrcxz 1f
-        jmp cairn_slow
-1:
+        jrcxz cairn_slow
         global cairn_fast_call
         syscall
         global cairn_fast_done
