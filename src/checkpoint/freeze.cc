@@ -22,6 +22,8 @@ using std::chrono::milliseconds;
 // How long a round of requests is left alone before those that did not park are asked again.
 constexpr milliseconds kRound{4};
 
+constexpr int kLooks = 1000;  // at the threads of a process that lives and seems to have none
+
 std::string process_name(RealPid pid) { return "process " + std::to_string(pid.value); }
 
 // "SigPnd:\t<16 hexadecimal digits>" of a status file, for one signal.
@@ -39,23 +41,33 @@ char status_state(std::string_view status) {
   return at == std::string_view::npos || at + 8 >= status.size() ? '\0' : status[at + 8];
 }
 
+// Those that are not dead at this moment.
+std::vector<Task> live_tasks(RealPid pid) {
+  std::vector<Task> tasks;
+  const std::string directory = "/proc/" + std::to_string(pid.value) + "/task";
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), ::closedir);
+  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    if (entry->d_name[0] == '.') continue;
+    const auto status = read_text_file(directory + "/" + entry->d_name + "/status");
+    if (!status) continue;  // ended meanwhile
+    const char state = status_state(*status);
+    if (state == 'Z' || state == 'X' || state == '\0') continue;
+    tasks.push_back({std::atoi(entry->d_name), state, signal_pending(*status, abi::kParkSignal)});
+  }
+  return tasks;
+}
+
 class KernelTaskControl : public TaskControl {
  public:
+  // A thread other than the first that execs takes the first one's number (de_thread): a listing in
+  // that moment may meet neither, though the process lives.
   Result<std::vector<Task>> tasks(RealPid pid) override {
-    const std::string directory = "/proc/" + std::to_string(pid.value) + "/task";
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), ::closedir);
-    if (dir == nullptr) return failure(ESRCH, "list the threads of", process_name(pid));
-    std::vector<Task> tasks;
-    while (const dirent* entry = ::readdir(dir.get())) {
-      if (entry->d_name[0] == '.') continue;
-      const auto status = read_text_file(directory + "/" + entry->d_name + "/status");
-      if (!status) continue;  // ended meanwhile
-      const char state = status_state(*status);
-      if (state == 'Z' || state == 'X' || state == '\0') continue;
-      tasks.push_back({std::atoi(entry->d_name), state, signal_pending(*status, abi::kParkSignal)});
+    for (int look = 0; look < kLooks; ++look) {
+      std::vector<Task> tasks = live_tasks(pid);
+      if (!tasks.empty()) return tasks;
+      if (wait_for_process_end(pid.value, 0, Deadline{milliseconds{1}})) break;
     }
-    if (tasks.empty()) return failure(ESRCH, "list the threads of", process_name(pid));
-    return tasks;
+    return failure(ESRCH, "list the threads of", process_name(pid));
   }
 
   Result<> request_park(RealPid pid, pid_t tid, std::uint32_t freeze_word) override {
