@@ -40,9 +40,10 @@ std::int64_t realtime_ns() {
       .count();
 }
 
-// One checkpoint to make, and whom to tell.
+// One checkpoint to make, or generations to remove, and whom to tell.
 struct Order {
   CheckpointRequest request;
+  unsigned prune_keep = 0;          // not 0: nothing but that
   std::optional<JsonLines> client;  // none for those by the clock
 };
 
@@ -68,6 +69,7 @@ class Agent {
   void enqueue(Order order);
   void work(const std::stop_token& stop);
   void make_checkpoint(Order order);
+  void prune(Order order);
   void restart_job();
   void superseded();
   void process_ended(RealPid pid);
@@ -193,7 +195,9 @@ void Agent::request(JsonLines client) {
   if (verb == "status") {
     (void)client.send(status());
   } else if (verb == "checkpoint") {
-    enqueue({parse_checkpoint_request(*message), std::move(client)});
+    enqueue({parse_checkpoint_request(*message), 0, std::move(client)});
+  } else if (const unsigned keep = parse_prune_request(*message); verb == "prune" && keep != 0) {
+    enqueue({{}, keep, std::move(client)});
   } else {
     (void)client.send(failure_answer(Error{0, "the agent does not know this request", verb}));
   }
@@ -255,7 +259,7 @@ void Agent::work(const std::stop_token& stop) {
     orders_.pop_front();
     busy_ = true;
     lock.unlock();
-    make_checkpoint(std::move(order));
+    order.prune_keep != 0 ? prune(std::move(order)) : make_checkpoint(std::move(order));
     lock.lock();
     busy_ = false;
   }
@@ -300,6 +304,13 @@ void Agent::make_checkpoint(Order order) {
   }
   tell(answer);
   if (!outcome && outcome.error().code == storage::kSuperseded) superseded();
+}
+
+void Agent::prune(Order order) {
+  const auto report = store_->retain(order.prune_keep);
+  if (!report) log_error("remove old generations", "reason={}", log_value(report.error().message()));
+  if (order.client)
+    (void)order.client->send(report ? prune_answer(*report) : failure_answer(report.error()));
 }
 
 // Another incarnation of this job runs somewhere: this one must not go on beside it.

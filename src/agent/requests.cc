@@ -34,6 +34,22 @@ CheckpointRequest parse_checkpoint_request(const Json& message) {
   return request;
 }
 
+Json prune_request(unsigned keep) { return {{"request", "prune"}, {"keep", keep}}; }
+
+unsigned parse_prune_request(const Json& message) {
+  const auto keep = message.find("keep");
+  return keep != message.end() && keep->is_number_unsigned() ? keep->get<unsigned>() : 0;
+}
+
+Json prune_answer(const storage::RetentionReport& report) {
+  return {{"event", "result"},
+          {"ok", true},
+          {"removed", report.removed},
+          {"packs_removed", report.packs_removed},
+          {"packs_compacted", report.packs_compacted},
+          {"bytes_freed", report.bytes_freed}};
+}
+
 Json failure_answer(const Error& error) {
   return {{"event", "result"}, {"ok", false}, {"error", error.message()}, {"code", error.code}};
 }

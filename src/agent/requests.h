@@ -3,6 +3,8 @@
 //
 //   -> {"request":"status"}
 //   <- {"event":"result","ok":true, ...}
+//   -> {"request":"prune","keep":3}
+//   <- {"event":"result","ok":true,"removed":[1,2], ...}
 //   -> {"request":"checkpoint","kill":false,"timeout_ms":600000}
 //   <- {"event":"progress","phase":"memory","done":1048576,"total":4194304}     any number of these
 //   <- {"event":"result","ok":true,"generation":3, ...}
@@ -27,6 +29,10 @@ struct CheckpointRequest {
 
 [[nodiscard]] Json to_json(const CheckpointRequest& request);
 [[nodiscard]] CheckpointRequest parse_checkpoint_request(const Json& message);
+
+[[nodiscard]] Json prune_request(unsigned keep);
+[[nodiscard]] unsigned parse_prune_request(const Json& message);  // 0: it makes no sense
+[[nodiscard]] Json prune_answer(const storage::RetentionReport& report);
 
 [[nodiscard]] Json failure_answer(const Error& error);
 [[nodiscard]] Error error_of(const Json& answer);

@@ -89,6 +89,12 @@ void add_verbs(CLI::App& app, CommandLine& all) {
   add_generation_word(verb, all.verify.generation, "DIR or DIR/GENERATION");
   verb->add_flag("--direct", all.verify.direct, "Read from the device, not from the page cache")
       ->envname("CAIRN_DIRECT");
+
+  verb = add_verb(app, "prune", "Remove all but the newest generations", all.prune.common);
+  add_generation_word(verb, all.prune.directory, "DIR");
+  verb->add_option("--keep", all.prune.keep, "How many generations stay")
+      ->envname("CAIRN_KEEP")
+      ->type_name("N");
 }
 
 // Where PROGRAM stands in `cairn run [OPTIONS] [--] PROGRAM [ARGUMENTS]`: everything from there on is

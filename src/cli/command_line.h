@@ -19,6 +19,7 @@ struct CommandLine {
   GenerationOptions ls;
   GenerationOptions inspect;
   GenerationOptions verify;
+  PruneOptions prune;
 };
 
 // Else the exit code, after the help or what is wrong was printed.

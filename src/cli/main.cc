@@ -16,6 +16,7 @@ ExitCode dispatch(const CommandLine& command) {
   if (verb == "ls") return ls(command.ls);
   if (verb == "status") return status(command.status);
   if (verb == "inspect") return inspect(command.inspect);
+  if (verb == "prune") return prune(command.prune);
   return verify(command.verify);
 }
 

@@ -61,4 +61,12 @@ struct GenerationOptions {
 [[nodiscard]] ExitCode inspect(const GenerationOptions& options);
 [[nodiscard]] ExitCode verify(const GenerationOptions& options);
 
+
+struct PruneOptions {
+  CommonOptions common;
+  std::string directory;
+  unsigned keep = 0;
+};
+[[nodiscard]] ExitCode prune(const PruneOptions& options);
+
 }  // namespace cairn::cli
