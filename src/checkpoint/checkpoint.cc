@@ -57,7 +57,6 @@ class Stopwatch {
 struct Member {
   std::unique_ptr<Freeze> freeze;
   std::optional<resources::RemoteProcess> remote;
-  resources::ProcessCapture capture;
 };
 
 // One run of the path.
@@ -93,6 +92,7 @@ class Round {
   const Deadline deadline_;
   const Clock::time_point started_ = Clock::now();
   std::vector<Member> members_;
+  resources::JobCapture capture_;  // reads from the members
   std::unique_ptr<storage::GenerationWriter> writer_;
   std::uint64_t number_ = 0;
   std::vector<storage::NodeSummary> summaries_;
@@ -130,7 +130,7 @@ Result<> Round::freeze() {
     auto freeze = std::make_unique<Freeze>(*slot, kernel_task_control(), job_.freeze_word);
     // Of an earlier freeze: threads that are still on their way back would be counted twice.
     CAIRN_TRY(freeze->wait_unparked(limit));
-    members_.push_back({std::move(freeze), std::nullopt, {}});
+    members_.push_back({std::move(freeze), std::nullopt});
   }
   for (const Member& member : members_) CAIRN_TRY(member.freeze->request());
   for (const Member& member : members_) {
@@ -168,11 +168,11 @@ Result<> Round::capture() {
   resources::CaptureOptions options;
   options.files = request_.files;
   options.door_uses_seccomp = job_.door_uses_seccomp;
-  for (Member& member : members_) {
-    CAIRN_ASSIGN(member.capture, resources::capture_process(*member.remote, options));
-    member.capture.process.mutable_runtime()->set_mode(job_.mode);
-    options.first_object_id += member.capture.objects.size();
-  }
+  std::vector<resources::RemoteProcess*> processes;
+  for (Member& member : members_) processes.push_back(&*member.remote);
+  CAIRN_ASSIGN(capture_, resources::capture_job(processes, options));
+  for (image::ProcessImage& process : capture_.processes)
+    process.mutable_runtime()->set_mode(job_.mode);
   outcome.phases.capture = watch.lap();
   return {};
 }
@@ -181,32 +181,27 @@ Result<> Round::memory() {
   Stopwatch watch;
   std::uint64_t total = 0;
   std::uint64_t done = 0;
-  for (const Member& member : members_)
-    for (const resources::ContentPlan& content : member.capture.contents)
-      total += content_bytes(content);
+  for (const resources::ContentPlan& content : capture_.contents) total += content_bytes(content);
   const auto progress = [&](std::uint64_t bytes) { show("memory", done += bytes, total); };
-  for (Member& member : members_) {
-    for (const resources::ContentPlan& content : member.capture.contents) {
-      CAIRN_ASSIGN(const storage::PageDataRef pages,
-                   save_content(*member.remote, content, *writer_, progress));
-      resources::set_content(member.capture, content, pages);
-    }
-    member.capture.contents.clear();
+  for (const resources::ContentPlan& content : capture_.contents) {
+    CAIRN_ASSIGN(const storage::PageDataRef pages, save_content(content, *writer_, progress));
+    resources::set_content(capture_, content, pages);
   }
+  capture_.contents.clear();
   outcome.phases.memory = watch.lap();
   return {};
 }
 
 // Only now are the records whole: they say where the pages are.
 Result<> Round::records() {
-  for (Member& member : members_) {
-    for (image::KernelObject& object : member.capture.objects) {
-      const std::uint64_t id = object.id();
-      CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(object)));
-      CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kObject), id, bytes));
-    }
-    const auto id = static_cast<std::uint64_t>(member.capture.process.pid());
-    CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(member.capture.process)));
+  for (image::KernelObject& object : capture_.objects) {
+    const std::uint64_t id = object.id();
+    CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(object)));
+    CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kObject), id, bytes));
+  }
+  for (image::ProcessImage& process : capture_.processes) {
+    const auto id = static_cast<std::uint64_t>(process.pid());
+    CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
     CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes));
   }
   return {};

@@ -42,12 +42,12 @@ bool read_at_once(RealPid pid, const std::vector<PageRun>& runs, std::byte* into
   return true;
 }
 
-Result<> read_run_by_run(resources::RemoteProcess& process, const resources::ContentPlan& content,
-                         const std::vector<PageRun>& runs, std::byte* into) {
+Result<> read_run_by_run(const resources::ContentPlan& content, const std::vector<PageRun>& runs,
+                         std::byte* into) {
   for (const PageRun& run : runs) {
     if (run.zero) continue;
     const std::size_t bytes = run.pages * kPageBytes;
-    CAIRN_TRY(resources::read_content(process, content, run.address, {into, bytes}));
+    CAIRN_TRY(resources::read_content(content, run.address, {into, bytes}));
     into += bytes;
   }
   return {};
@@ -59,8 +59,7 @@ std::uint64_t content_bytes(const resources::ContentPlan& content) {
   return stored_bytes(content.runs);
 }
 
-Result<storage::PageDataRef> save_content(resources::RemoteProcess& process,
-                                          const resources::ContentPlan& content,
+Result<storage::PageDataRef> save_content(const resources::ContentPlan& content,
                                           storage::GenerationWriter& writer,
                                           const ReadProgress& progress) {
   const auto memory = writer.memory();
@@ -68,8 +67,8 @@ Result<storage::PageDataRef> save_content(resources::RemoteProcess& process,
   for (std::vector<PageRun>& batch : storage::plan_batches(content.runs)) {
     const std::uint64_t bytes = stored_bytes(batch);
     CAIRN_ASSIGN(storage::PageBuffer buffer, memory->acquire());
-    if (!is_private || !read_at_once(process.task(), batch, buffer.data()))
-      CAIRN_TRY(read_run_by_run(process, content, batch, buffer.data()));
+    if (!is_private || !read_at_once(content.process->task(), batch, buffer.data()))
+      CAIRN_TRY(read_run_by_run(content, batch, buffer.data()));
     CAIRN_TRY(memory->add_pages(std::move(buffer), std::move(batch)));
     progress(bytes);
   }

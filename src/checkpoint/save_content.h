@@ -15,8 +15,7 @@ using ReadProgress = std::function<void(std::uint64_t bytes)>;
 
 [[nodiscard]] std::uint64_t content_bytes(const resources::ContentPlan& content);
 
-[[nodiscard]] Result<storage::PageDataRef> save_content(resources::RemoteProcess& process,
-                                                        const resources::ContentPlan& content,
+[[nodiscard]] Result<storage::PageDataRef> save_content(const resources::ContentPlan& content,
                                                         storage::GenerationWriter& writer,
                                                         const ReadProgress& progress);
 

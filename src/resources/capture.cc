@@ -22,7 +22,7 @@ namespace {
 Result<> capture_runtime(CaptureContext& context) {
   auto& state = *context.runtime;
   if (state.start_ticks == 0) state.start_ticks = process_start_time(context.process.pid().value);
-  auto& process = context.result.process;
+  auto& process = context.image;
   process.set_pid(state.virtual_pid);
   auto& record = *process.mutable_runtime();
   record.set_version(state.version);
@@ -46,27 +46,42 @@ Result<> capture_runtime(CaptureContext& context) {
   return {};
 }
 
-}  // namespace
-
-Result<ProcessCapture> capture_process(RemoteProcess& process, const CaptureOptions& options) {
-  ProcessCapture result;
-  CaptureContext context{.process = process, .options = options, .result = result};
-  context.next_id = options.first_object_id;
-  CAIRN_TRY(refuse_unsupported(context));
-  CAIRN_ASSIGN(const auto runtime, process.runtime_state());
-  context.runtime = runtime.get();
-  CAIRN_ASSIGN(context.threads, process.threads());
-
-  CAIRN_TRY(capture_clocks(context));     // first: what follows takes time
+// What belongs to one process alone, but for its memory.
+Result<> capture_process(CaptureContext& context) {
+  CAIRN_TRY(capture_clocks(context));  // first: what follows takes time
   CAIRN_TRY(capture_timers(context));
   CAIRN_TRY(capture_runtime(context));
   CAIRN_TRY(capture_attributes(context));
   CAIRN_TRY(capture_threads(context));
-  CAIRN_TRY(capture_signals(context));    // adds to the threads' records
-  CAIRN_TRY(capture_open_files(context));
-  CAIRN_TRY(capture_memory(context));     // after the files, which mappings refer to
-  CAIRN_TRY(capture_layout(context));
-  describe_machine(*result.process.mutable_machine());
+  return capture_signals(context);  // adds to the threads' records
+}
+
+}  // namespace
+
+Result<CaptureContext*> add_member(CaptureJob& job, RemoteProcess& process) {
+  const std::size_t index = job.members.size();
+  auto& context =
+      job.members.emplace_back(CaptureContext{job, process, job.result.processes.at(index), index});
+  CAIRN_ASSIGN(context.runtime, process.runtime_state());
+  CAIRN_ASSIGN(context.threads, process.threads());
+  return &context;
+}
+
+Result<JobCapture> capture_job(std::span<RemoteProcess* const> processes,
+                               const CaptureOptions& options) {
+  JobCapture result;
+  result.processes.resize(processes.size());
+  CaptureJob job{.options = options, .result = result, .moment = read_clocks()};
+  for (RemoteProcess* process : processes) CAIRN_TRY(add_member(job, *process));
+  for (auto& context : job.members) CAIRN_TRY(refuse_unsupported(context));
+  for (auto& context : job.members) CAIRN_TRY(capture_process(context));
+  CAIRN_TRY(capture_open_files(job));
+  for (auto& context : job.members) {
+    CAIRN_TRY(capture_memory(context));  // after the files, which mappings refer to
+    CAIRN_TRY(capture_layout(context));
+    describe_machine(*context.image.mutable_machine());
+  }
+  join_shared_pages(job);
   return result;
 }
 

@@ -1,15 +1,17 @@
 #pragma once
-// Everything that a frozen process owns in the kernel, as records of an image, and the list of the
+// Everything that frozen processes own in the kernel, as records of an image, and the list of the
 // pages whose bytes belong to it. What cannot be saved is an Error that names it.
 //
-//   CAIRN_ASSIGN(auto capture, capture_process(process, options));
+//   CAIRN_ASSIGN(auto capture, capture_job(processes, options));
 //   for (auto& content : capture.contents) {
 //     auto writer = generation.memory();
 //     for (auto& batch : storage::plan_batches(content.runs)) {
-//       ... for each run that is not zero: read_content(process, content, run.address, buffer) ...
+//       ... for each run that is not zero: read_content(content, run.address, buffer) ...
 //     }
 //     set_content(capture, content, *writer->finish());
 //   }
+//
+// The processes of a job are captured together: what several of them have is one object.
 
 #include <cstdint>
 #include <span>
@@ -32,7 +34,6 @@ enum class FilePolicy {
 };
 
 struct CaptureOptions {
-  std::uint64_t first_object_id = 1;
   FilePolicy files = FilePolicy::kAuto;
   std::uint64_t file_content_limit = 4ULL << 30;  // largest file that is saved by content
   bool door_uses_seccomp = false;  // the process' seccomp filter is the runtime's
@@ -40,35 +41,39 @@ struct CaptureOptions {
 
 // Pages to be stored together under one PageDataRef.
 struct ContentPlan {
-  std::uint64_t object_id = 0;          // 0: the process' private memory
+  std::uint64_t object_id = 0;  // 0: private memory, of the process of that index
+  std::size_t process_index = 0;
+  RemoteProcess* process = nullptr;
   std::vector<storage::PageRun> runs;   // by address (private memory) or by offset (objects)
   std::uint64_t bytes = 0;              // an object's length; its last page may be partly used
 
-  // Where an object's bytes are read: from a file, or where the process has it mapped.
+  // Where an object's bytes are read: from a file, or where a process has it mapped.
   Fd file;
   struct View {
     std::uint64_t offset;
     std::uint64_t bytes;
     std::uint64_t address;
+    RemoteProcess* process;
   };
   std::vector<View> views;
 };
 
-struct ProcessCapture {
-  image::ProcessImage process;
+struct JobCapture {
+  std::vector<image::ProcessImage> processes;  // as they were given
   std::vector<image::KernelObject> objects;
   std::vector<ContentPlan> contents;
 };
 
-Result<ProcessCapture> capture_process(RemoteProcess& process, const CaptureOptions& options);
+// All of them are frozen, and outlive the contents.
+Result<JobCapture> capture_job(std::span<RemoteProcess* const> processes,
+                               const CaptureOptions& options);
 
 // The bytes at `position` (an address or an offset, within the plan's runs). What lies beyond the end
 // of the object is zero. May be called by several threads at once.
-Result<> read_content(RemoteProcess& process, const ContentPlan& content, std::uint64_t position,
+Result<> read_content(const ContentPlan& content, std::uint64_t position,
                       std::span<std::byte> into);
 
 // Notes where a content was stored, in the record that it belongs to.
-void set_content(ProcessCapture& capture, const ContentPlan& content,
-                 const storage::PageDataRef& ref);
+void set_content(JobCapture& capture, const ContentPlan& content, const storage::PageDataRef& ref);
 
 }  // namespace cairn::resources

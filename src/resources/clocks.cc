@@ -37,12 +37,17 @@ std::int64_t now(clockid_t clock) {
   return nanoseconds(time);
 }
 
+ClockReading read_clocks() {
+  return {now(CLOCK_MONOTONIC), now(CLOCK_BOOTTIME), now(CLOCK_REALTIME)};
+}
+
 Result<> capture_clocks(CaptureContext& context) {
   const auto& state = *context.runtime;
-  auto& clocks = *context.result.process.mutable_clocks();
-  set_nanoseconds(*clocks.mutable_monotonic(), now(CLOCK_MONOTONIC) + state.monotonic_offset_ns);
-  set_nanoseconds(*clocks.mutable_boottime(), now(CLOCK_BOOTTIME) + state.boottime_offset_ns);
-  set_nanoseconds(*clocks.mutable_realtime(), now(CLOCK_REALTIME));
+  const auto& moment = context.job.moment;
+  auto& clocks = *context.image.mutable_clocks();
+  set_nanoseconds(*clocks.mutable_monotonic(), moment.monotonic + state.monotonic_offset_ns);
+  set_nanoseconds(*clocks.mutable_boottime(), moment.boottime + state.boottime_offset_ns);
+  set_nanoseconds(*clocks.mutable_realtime(), moment.realtime);
   CAIRN_ASSIGN(const auto times, cpu_times(context.process));
   set_nanoseconds(*clocks.mutable_process_cpu(), times.process + state.process_cpu_offset_ns);
   set_nanoseconds(*clocks.mutable_user_cpu(), times.user + state.user_time_offset_ns);
@@ -56,7 +61,7 @@ Result<> capture_clocks(CaptureContext& context) {
 
 std::int64_t beyond_image(const CaptureContext& context) {
   return now(CLOCK_MONOTONIC) + context.runtime->monotonic_offset_ns -
-         nanoseconds(context.result.process.clocks().monotonic());
+         nanoseconds(context.image.clocks().monotonic());
 }
 
 Result<std::int64_t> beyond_image(RebuildContext& context) {
@@ -74,8 +79,8 @@ Result<> set_clock_offsets(RebuildContext& context, abi::RuntimeState& state) {
   state.children_user_offset_ns = nanoseconds(clocks.children_user_cpu()) - times.children_user;
   state.children_system_offset_ns =
       nanoseconds(clocks.children_system_cpu()) - times.children_system;
-  state.monotonic_offset_ns = nanoseconds(clocks.monotonic()) - now(CLOCK_MONOTONIC);
-  state.boottime_offset_ns = nanoseconds(clocks.boottime()) - now(CLOCK_BOOTTIME);
+  state.monotonic_offset_ns = nanoseconds(clocks.monotonic()) - context.job.moment.monotonic;
+  state.boottime_offset_ns = nanoseconds(clocks.boottime()) - context.job.moment.boottime;
   return {};
 }
 

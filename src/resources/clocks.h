@@ -27,6 +27,8 @@ inline void set_nanoseconds(image::TimeSpec& record, std::int64_t time) {
 // What this kernel's clock shows, in nanoseconds.
 std::int64_t now(clockid_t clock);
 
+ClockReading read_clocks();
+
 Result<> capture_clocks(CaptureContext& context);
 
 // How far the guest's monotonic clock is beyond the moment at which the image holds it. What a timer has

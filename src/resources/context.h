@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,10 +22,18 @@
 
 namespace cairn::resources {
 
-// One open file of the process, however many descriptors lead to it.
+// A descriptor of one of the job's processes.
+struct Number {
+  std::size_t process = 0;  // its place in the job
+  int fd = -1;
+  std::uint32_t flags = 0;  // FD_CLOEXEC
+};
+
+// One open file, however many descriptors of however many processes lead to it.
 struct OpenFile {
   Fd copy;                             // our own descriptor of the same open file
-  std::vector<abi::LinkFd> numbers;    // ascending; empty if it is only in flight
+  std::vector<Number> numbers;         // ascending; empty if it is only in flight or mapped
+  std::size_t home = 0;                // the process where it was found first
   struct stat info {};
   std::string link;                    // what /proc/PID/fd/N says
   std::uint32_t flags = 0;             // F_GETFL
@@ -37,20 +46,48 @@ struct OpenFile {
   [[nodiscard]] bool writable() const { return access() != 0; }
 };
 
-struct CaptureContext {
-  RemoteProcess& process;
+// Orders open files: by what costs nothing to compare, and then by the kernel. Two copies of one
+// open file are equal, and so one look-up among n of them asks the kernel log n times.
+struct OpenFileOrder {
+  bool operator()(const OpenFile* a, const OpenFile* b) const;
+};
+
+// What this kernel's clocks show, in nanoseconds.
+struct ClockReading {
+  std::int64_t monotonic = 0;
+  std::int64_t boottime = 0;
+  std::int64_t realtime = 0;
+};
+
+struct CaptureContext;
+
+// What a capture knows of all processes together.
+struct CaptureJob {
   const CaptureOptions& options;
-  ProcessCapture& result;
-  abi::RuntimeState* runtime = nullptr;
-  std::vector<abi::ThreadState> threads;
+  JobCapture& result;
+  ClockReading moment{};  // one for all: their clocks are the same, and stay so
   std::uint64_t next_id = 1;
-  std::deque<OpenFile> files;
-  std::map<std::pair<dev_t, ino_t>, std::uint64_t> pipes;   // to the Pipe's object id
-  std::map<std::pair<dev_t, ino_t>, std::uint64_t> shared;  // memory objects, to their object id
+  std::deque<CaptureContext> members{};  // as the processes were given
+  std::deque<OpenFile> files{};
+  std::set<OpenFile*, OpenFileOrder> distinct{};              // all of `files` that are open
+  std::map<std::pair<dev_t, ino_t>, std::uint64_t> pipes{};   // to the Pipe's object id
+  std::map<std::pair<dev_t, ino_t>, std::uint64_t> shared{};  // memory objects, to their object id
 
   std::uint64_t new_id() { return next_id++; }
-  // A descriptor that came out of a queue: finds the open file it belongs to, or adds it.
-  Result<OpenFile*> adopt(Fd fd);
+  // The open file that this descriptor leads to, which is added if nobody has come with it yet.
+  Result<OpenFile*> adopt(Fd fd, std::size_t process);
+  // A thread or process of the job as the guest knows it; 0: outside.
+  [[nodiscard]] std::int32_t virtual_id(std::int32_t real_tid) const;
+};
+
+// One process.
+struct CaptureContext {
+  CaptureJob& job;
+  RemoteProcess& process;
+  image::ProcessImage& image;
+  std::size_t index = 0;
+  std::unique_ptr<abi::RuntimeState> runtime{};
+  std::vector<abi::ThreadState> threads{};
 };
 
 // "descriptor 7: WHAT PATH cannot be saved".
@@ -60,31 +97,53 @@ Failure cannot_save(const OpenFile& file, std::string_view what);
 Result<std::string> fdinfo_of(int fd);
 std::string fdinfo_value(const std::string& fdinfo, std::string_view name);
 
-struct RebuildContext {
-  RemoteProcess& process;
-  const image::ProcessImage& image;
+struct RebuildContext;
+
+// What a rebuild knows of all processes together.
+struct RebuildJob {
   const std::vector<image::KernelObject>& objects;
   RebuildOptions options;
+  ClockReading moment{};                 // at which the clocks of all processes go on
+  std::deque<RebuildContext> members{};  // as the images were given
   std::map<std::uint64_t, const image::KernelObject*> by_id{};
+  std::map<std::uint64_t, std::vector<Number>> numbers{};        // by object id
   std::map<std::uint64_t, Fd> made{};                            // by object id
-  std::map<std::uint64_t, std::vector<int>> numbers{};           // by object id
   std::map<std::uint64_t, std::pair<Fd, Fd>> pipes{};            // by Pipe id: reader, writer
   std::map<std::uint64_t, Fd> lost_peers{};                      // by id of the socket that is left
   std::map<std::pair<dev_t, ino_t>, Fd> removed_directories{};   // by what they were
   std::map<std::uint64_t, std::string> file_paths{};             // where regular files are now
   std::vector<Fd> held{};                                        // open until the rebuild is done
-  std::map<std::string, Fd> mapped_files{};                      // behind private mappings, by path
-  std::set<std::uint64_t> writable_now{};                        // regions, mapped writable for now
-  std::set<std::uint64_t> protection_changed{};                  // regions, parts of them
-  std::vector<std::int32_t> thread_ids{};                        // real ones, as image.threads()
 
   [[nodiscard]] const image::KernelObject* object(std::uint64_t id) const;
-  // A number in the process that leads to the object; -1: none.
+  // The first process that has a number for the object; without one, the first of all.
+  [[nodiscard]] RebuildContext& holder(std::uint64_t id);
+  // The process of that virtual pid; null: it is not in the job any more.
+  [[nodiscard]] RebuildContext* member(std::int32_t virtual_pid);
+  [[nodiscard]] std::int32_t real_tid(std::int32_t virtual_tid) const;  // 0: no such thread
+};
+
+// One process.
+struct RebuildContext {
+  RebuildJob& job;
+  RemoteProcess& process;
+  const image::ProcessImage& image;
+  std::size_t index = 0;
+  std::map<std::string, Fd> mapped_files{};      // behind private mappings, by path
+  std::set<std::uint64_t> writable_now{};        // regions, mapped writable for now
+  std::set<std::uint64_t> protection_changed{};  // regions, parts of them
+  std::vector<std::int32_t> thread_ids{};        // real ones, as image.threads()
+
+  // A number in this process that leads to the object; -1: none.
   [[nodiscard]] int number_of(std::uint64_t id) const;
   [[nodiscard]] std::int32_t real_tid(std::int32_t virtual_tid) const;  // 0: no such thread
 };
 
+// One more process of the job, for a capture and for a rebuild.
+Result<CaptureContext*> add_member(CaptureJob& job, RemoteProcess& process);
+RebuildContext& add_member(RebuildJob& job, RemoteProcess& process,
+                           const image::ProcessImage& image);
+
 // Writes stored pages at their offsets and sets the length.
-Result<> fill_file(const RebuildContext& context, int fd, const image::Content& content);
+Result<> fill_file(const RebuildJob& job, int fd, const image::Content& content);
 
 }  // namespace cairn::resources

@@ -7,9 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <sstream>
+
+#include "resources/open_files.h"
 
 namespace cairn::resources {
 namespace {
@@ -34,10 +37,10 @@ const OpenFile* find_target(const CaptureContext& context, int epoll, const Targ
                          static_cast<std::uint32_t>(target.number), index};
     return ::syscall(SYS_kcmp, ::getpid(), ::getpid(), KCMP_EPOLL_TFD, file.copy.get(), &slot) == 0;
   };
-  for (const auto& file : context.files)  // nearly always the right one
+  for (const auto& file : context.job.files)  // nearly always the right one
     for (const auto& number : file.numbers)
       if (number.fd == target.number && is_it(file)) return &file;
-  for (const auto& file : context.files)
+  for (const auto& file : context.job.files)
     if (is_it(file)) return &file;
   return nullptr;
 }
@@ -55,7 +58,8 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
     const auto* found = find_target(context, file.copy.get(), target, seen[target.number]++);
     if (found == nullptr)
       return cannot_save(file, fmt::format("an epoll set with an entry for descriptor {}, which is "
-                                           "open outside of this process only,", target.number));
+                                           "open outside of the job only,",
+                                           target.number));
     auto& entry = *record.add_entries();
     entry.set_number(target.number);
     entry.set_object_id(found->object_id);
@@ -63,8 +67,6 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
     entry.set_data(target.data);
     entry.set_disarmed((target.events & EPOLLONESHOT) && !(target.events & kAlwaysReported));
   }
-  if (record.entries_size() > 0 && file.numbers.empty())
-    return cannot_save(file, "an epoll set that is in flight");
   return {};
 }
 
@@ -74,6 +76,25 @@ Result<Fd> create(RebuildContext&, const image::KernelObject&) {
   return fd;
 }
 
+bool leads_to(const RebuildContext& context, int number, std::uint64_t object_id) {
+  const auto found = context.job.numbers.find(object_id);
+  if (found == context.job.numbers.end()) return false;
+  return std::any_of(found->second.begin(), found->second.end(), [&](const Number& known) {
+    return known.process == context.index && known.fd == number;
+  });
+}
+
+// Who is to add the entry: a process that has the set, and the file under the entry's number. One
+// that has the set must do where there is none.
+RebuildContext& adder(RebuildContext& context, std::uint64_t set_id,
+                      const image::EpollEntry& entry) {
+  for (const auto& number : context.job.numbers[set_id])
+    if (auto& member = context.job.members[number.process];
+        leads_to(member, entry.number(), entry.object_id()))
+      return member;
+  return context;
+}
+
 Result<> change_entry(RebuildContext& context, int set, int operation,
                       const image::EpollEntry& entry) {
   auto& process = context.process;
@@ -81,14 +102,14 @@ Result<> change_entry(RebuildContext& context, int set, int operation,
   event.events = entry.events();
   event.data.u64 = entry.data();
   CAIRN_ASSIGN(const auto place, process.scratch_object(event));
-  for (const int number : context.numbers[entry.object_id()])
-    if (number == entry.number()) {
-      CAIRN_TRY(process.syscall(SYS_epoll_ctl, set, operation, number, place.address()));
-      return {};
-    }
+  if (leads_to(context, entry.number(), entry.object_id())) {
+    CAIRN_TRY(process.syscall(SYS_epoll_ctl, set, operation, entry.number(), place.address()));
+    return {};
+  }
   // The number leads elsewhere now: it is lent to the entry's file for the moment of the call.
-  const auto made = context.made.find(entry.object_id());
-  if (made == context.made.end()) return refusal("an epoll entry whose file is not in the image");
+  const auto made = context.job.made.find(entry.object_id());
+  if (made == context.job.made.end())
+    return refusal("an epoll entry whose file is not in the image");
   const auto flags = process.syscall(SYS_fcntl, entry.number(), F_GETFD);
   const auto keep = process.syscall(SYS_fcntl, entry.number(), F_DUPFD_CLOEXEC, 0);
   const RemoteProcess::Placement lent{made->second.get(), entry.number(), FD_CLOEXEC};
@@ -123,12 +144,22 @@ Result<> add_fired(RebuildContext& context, int set, image::EpollEntry entry) {
   return change_entry(context, set, EPOLL_CTL_MOD, entry);
 }
 
-Result<> connect(RebuildContext& context, const image::KernelObject& object) {
+Result<> add(RebuildContext& holder, const image::KernelObject& object,
+             const image::EpollEntry& entry) {
+  RebuildContext& context = adder(holder, object.id(), entry);
+  const auto add_to = [&](int set) {
+    return entry.disarmed() ? add_fired(context, set, entry) : add_entry(context, set, entry);
+  };
   const int set = context.number_of(object.id());
+  if (set >= 0) return add_to(set);
+  return lend(context, context.job.made.at(object.id()).get(), add_to);  // the set is in flight
+}
+
+Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   for (const auto& entry : object.epoll().entries())
-    if (entry.disarmed()) CAIRN_TRY(add_fired(context, set, entry));
+    if (entry.disarmed()) CAIRN_TRY(add(context, object, entry));
   for (const auto& entry : object.epoll().entries())
-    if (!entry.disarmed()) CAIRN_TRY(add_entry(context, set, entry));
+    if (!entry.disarmed()) CAIRN_TRY(add(context, object, entry));
   return {};
 }
 

@@ -23,7 +23,7 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   record.mutable_file()->set_path(file.link);
   record.mutable_file()->set_mode(file.info.st_mode);
   const auto key = std::pair(file.info.st_dev, file.info.st_ino);
-  const auto [first, is_first] = context.pipes.emplace(key, file.object_id);
+  const auto [first, is_first] = context.job.pipes.emplace(key, file.object_id);
   record.set_pipe_id(first->second);
   if (!is_first) return {};
   const int capacity = ::fcntl(file.copy.get(), F_GETPIPE_SZ);
@@ -53,20 +53,21 @@ Result<> open_fifo(RebuildContext& context, const image::KernelObject& object) {
   const auto& data = record.data();
   if (!data.empty() && ::write(both.get(), data.data(), data.size()) != std::ssize(data))
     return os_failure("fill the FIFO", record.path());
-  context.pipes[object.id()].first = std::move(both);
+  context.job.pipes[object.id()].first = std::move(both);
   return {};
 }
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.fifo();
-  if (!context.pipes.contains(record.pipe_id())) {
-    const auto* first = context.object(record.pipe_id());
+  if (!context.job.pipes.contains(record.pipe_id())) {
+    const auto* first = context.job.object(record.pipe_id());
     if (first == nullptr || !first->has_fifo()) return refusal("a FIFO without its first record");
     CAIRN_TRY(open_fifo(context, *first));
   }
   const int access =
       record.read() && record.write() ? O_RDWR : record.read() ? O_RDONLY : O_WRONLY;
-  const auto path = fmt::format("/proc/self/fd/{}", context.pipes[record.pipe_id()].first.get());
+  const auto path =
+      fmt::format("/proc/self/fd/{}", context.job.pipes[record.pipe_id()].first.get());
   Fd opened(::open(path.c_str(), access | O_NONBLOCK | O_CLOEXEC));
   if (!opened.valid()) return os_failure("open the FIFO", record.path());
   return opened;

@@ -20,7 +20,6 @@ Result<> parse_lock(const OpenFile& file, const std::string& line, image::FileLo
   std::istringstream words(line);
   std::string label, number, kind, manner, type, holder, inode, start, end;
   words >> label >> number >> kind >> manner >> type >> holder >> inode >> start >> end;
-  lock.set_holder(std::atoi(holder.c_str()));
   lock.set_start(std::strtoll(start.c_str(), nullptr, 10));
   lock.set_length(end == "EOF" ? 0 : std::strtoll(end.c_str(), nullptr, 10) - lock.start() + 1);
   const bool write = type == "WRITE";
@@ -41,26 +40,52 @@ Result<> parse_lock(const OpenFile& file, const std::string& line, image::FileLo
 
 }  // namespace
 
-// POSIX locks are shown only in the holder's own fdinfo. Once per file and not per descriptor: all of
-// them show the same ones, and taking them twice would do no harm but cost time.
-Result<> capture_locks(CaptureContext& context, const OpenFile& file, image::KernelObject& object) {
-  if (!S_ISREG(file.info.st_mode) || file.numbers.empty()) return {};
-  auto fdinfo = read_text_file(
-      context.process.proc_path(fmt::format("fdinfo/{}", file.numbers.front().fd)));
-  if (!fdinfo) fdinfo = fdinfo_of(file.copy.get());
-  if (!fdinfo) return Failure(std::move(fdinfo).error());
-  std::istringstream lines(*fdinfo);
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with("lock:")) CAIRN_TRY(parse_lock(file, line, *object.add_locks()));
+// POSIX locks are shown only in the holder's own fdinfo. Once per file and not per descriptor: all
+// of them show the same ones, and taking them twice would do no harm but cost time.
+//
+// What belongs to the open file is shown to everybody who has it, and noted with the first of them.
+Result<> capture_locks(CaptureJob& job, const OpenFile& file, image::KernelObject& object) {
+  if (!S_ISREG(file.info.st_mode)) return {};
+  const Number* last = nullptr;
+  for (const auto& number : file.numbers) {
+    if (last != nullptr && last->process == number.process) continue;
+    const auto& context = job.members[number.process];
+    auto fdinfo = read_text_file(context.process.proc_path(fmt::format("fdinfo/{}", number.fd)));
+    if (!fdinfo) fdinfo = fdinfo_of(file.copy.get());
+    if (!fdinfo) return Failure(std::move(fdinfo).error());
+    std::istringstream lines(*fdinfo);
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.starts_with("lock:")) continue;
+      image::FileLock lock;
+      CAIRN_TRY(parse_lock(file, line, lock));
+      const bool of_process = lock.kind() == image::FileLock::POSIX;
+      if (of_process) lock.set_holder(context.runtime->virtual_pid);
+      if (of_process || last == nullptr) *object.add_locks() = std::move(lock);
+    }
+    last = &number;
+  }
   return {};
 }
 
-Result<> restore_locks(RebuildContext& context, const image::KernelObject& object) {
-  const int copy = context.made.at(object.id()).get();
-  const int number = context.number_of(object.id());
+namespace {
+
+Result<> restore_posix_lock(RebuildJob& job, const image::KernelObject& object,
+                            const image::FileLock& lock, const struct flock& range) {
+  RebuildContext* holder = job.member(lock.holder());
+  RebuildContext& context = holder != nullptr ? *holder : job.holder(object.id());
+  CAIRN_ASSIGN(const auto place, context.process.scratch_object(range));
+  CAIRN_TRY(
+      context.process.syscall(SYS_fcntl, context.number_of(object.id()), F_SETLK, place.address()));
+  return {};
+}
+
+}  // namespace
+
+Result<> restore_locks(RebuildJob& job, const image::KernelObject& object) {
+  const int copy = job.made.at(object.id()).get();
   for (const auto& lock : object.locks()) {
     if (lock.kind() == image::FileLock::LEASE) continue;  // later, see restore_leases
-    const auto where = fmt::format("descriptor {}", number);
+    const auto where = fmt::format("(object {})", object.id());
     if (lock.kind() == image::FileLock::FLOCK) {
       if (::flock(copy, lock.type() | LOCK_NB) != 0) return os_failure("flock again", where);
       continue;
@@ -74,8 +99,7 @@ Result<> restore_locks(RebuildContext& context, const image::KernelObject& objec
       if (::fcntl(copy, F_OFD_SETLK, &range) != 0) return os_failure("lock again", where);
       continue;
     }
-    CAIRN_ASSIGN(const auto place, context.process.scratch_object(range));
-    CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETLK, place.address()));
+    CAIRN_TRY(restore_posix_lock(job, object, lock, range));
   }
   return {};
 }
@@ -86,10 +110,11 @@ bool has_write_lease(int fd) {
 
 // Inside, since a broken lease signals whoever has taken it; and when nobody opens the file any
 // more, which would break it at once.
-Result<> restore_leases(RebuildContext& context) {
-  for (const auto& object : context.objects)
+Result<> restore_leases(RebuildJob& job) {
+  for (const auto& object : job.objects)
     for (const auto& lock : object.locks()) {
-      if (lock.kind() != image::FileLock::LEASE || !context.made.contains(object.id())) continue;
+      if (lock.kind() != image::FileLock::LEASE || !job.made.contains(object.id())) continue;
+      RebuildContext& context = job.holder(object.id());
       const int number = context.number_of(object.id());
       if (!context.process.syscall(SYS_fcntl, number, F_SETLEASE, lock.type()))
         return refusal(

@@ -6,11 +6,11 @@
 
 namespace cairn::resources {
 
-Result<> capture_locks(CaptureContext& context, const OpenFile& file, image::KernelObject& object);
-Result<> restore_locks(RebuildContext& context, const image::KernelObject& object);
+Result<> capture_locks(CaptureJob& job, const OpenFile& file, image::KernelObject& object);
+Result<> restore_locks(RebuildJob& job, const image::KernelObject& object);
 
 // To open such a file, even by its owner, breaks the lease.
 bool has_write_lease(int fd);
-Result<> restore_leases(RebuildContext& context);
+Result<> restore_leases(RebuildJob& job);
 
 }  // namespace cairn::resources

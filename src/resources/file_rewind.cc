@@ -34,8 +34,8 @@ Result<std::string> read_range(int fd, std::uint64_t offset, std::uint64_t bytes
 }
 
 // A file of its own in the undo directory, named after the one that it comes from.
-Result<Fd> open_undo(const RebuildContext& context, const std::string& path, const char* what) {
-  const std::filesystem::path directory = context.options.undo_directory;
+Result<Fd> open_undo(const RebuildJob& job, const std::string& path, const char* what) {
+  const std::filesystem::path directory = job.options.undo_directory;
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) return failure(error.value(), "make the undo directory", directory);
@@ -50,10 +50,10 @@ Result<Fd> open_undo(const RebuildContext& context, const std::string& path, con
   }
 }
 
-Result<> keep(const RebuildContext& context, int fd, const std::string& path, const char* what,
+Result<> keep(const RebuildJob& job, int fd, const std::string& path, const char* what,
               std::uint64_t from, std::uint64_t to) {
   if (from >= to) return {};
-  CAIRN_ASSIGN(const Fd undo, open_undo(context, path, what));
+  CAIRN_ASSIGN(const Fd undo, open_undo(job, path, what));
   while (from < to) {
     CAIRN_ASSIGN(const auto data, read_range(fd, from, std::min(kPiece, to - from)));
     if (data.empty()) break;
@@ -71,7 +71,7 @@ Result<> restore_mtime(int fd, const image::FileIdentity& identity) {
   return {};
 }
 
-Result<> cut_to_length(RebuildContext& context, int fd, const image::RegularFile& record) {
+Result<> cut_to_length(RebuildJob& job, int fd, const image::RegularFile& record) {
   const auto& path = record.file().path();
   struct stat info {};
   if (::fstat(fd, &info) != 0) return os_failure("fstat", path);
@@ -83,7 +83,7 @@ Result<> cut_to_length(RebuildContext& context, int fd, const image::RegularFile
   if (hash != record.tail_hash())
     return refusal("since the checkpoint, something else was written to the file", path);
   if (size == record.size_at_commit()) return {};
-  CAIRN_TRY(keep(context, fd, path, "tail", record.size_at_commit(), size));
+  CAIRN_TRY(keep(job, fd, path, "tail", record.size_at_commit(), size));
   if (::ftruncate(fd, static_cast<off_t>(record.size_at_commit())) != 0)
     return os_failure("cut back the file", path);
   return restore_mtime(fd, record.file());
@@ -108,12 +108,12 @@ Result<bool> has_data(int fd, std::uint64_t from, std::uint64_t to) {
 // Compares page by page, and not by the time: a store into a page that is mapped and dirty already
 // does not change it, nor does a write within the same tick of the kernel's clock. A file that is
 // as it was is not written, and its time stays.
-Result<bool> differs(const RebuildContext& context, int fd, const image::RegularFile& record) {
+Result<bool> differs(const RebuildJob& job, int fd, const image::RegularFile& record) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return os_failure("fstat", record.file().path());
   if (static_cast<std::uint64_t>(info.st_size) != record.size_at_commit()) return true;
   if (record.content().pages().empty()) return has_data(fd, 0, record.size_at_commit());
-  CAIRN_ASSIGN(auto reader, context.options.open_content(record.content().pages()));
+  CAIRN_ASSIGN(auto reader, job.options.open_content(record.content().pages()));
   std::mutex mutex;
   bool different = false;
   CAIRN_TRY(reader->for_each([&](const storage::PageSpan& span) -> Result<> {
@@ -136,26 +136,26 @@ Result<bool> differs(const RebuildContext& context, int fd, const image::Regular
   return has_data(fd, hole, record.size_at_commit());
 }
 
-Result<> bring_content_back(RebuildContext& context, int fd, const image::RegularFile& record) {
-  CAIRN_ASSIGN(const bool different, differs(context, fd, record));
+Result<> bring_content_back(RebuildJob& job, int fd, const image::RegularFile& record) {
+  CAIRN_ASSIGN(const bool different, differs(job, fd, record));
   if (!different) return {};
   struct stat info {};
   if (::fstat(fd, &info) != 0) return os_failure("fstat", record.file().path());
-  CAIRN_TRY(keep(context, fd, record.file().path(), "content", 0,
-                 static_cast<std::uint64_t>(info.st_size)));
-  CAIRN_TRY(fill_file(context, fd, record.content()));
+  CAIRN_TRY(
+      keep(job, fd, record.file().path(), "content", 0, static_cast<std::uint64_t>(info.st_size)));
+  CAIRN_TRY(fill_file(job, fd, record.content()));
   return restore_mtime(fd, record.file());
 }
 
 // The name that the file had; what has that name now goes to the undo directory.
-Result<> undo_rename(RebuildContext& context, const std::string& now, const std::string& then) {
+Result<> undo_rename(RebuildJob& job, const std::string& now, const std::string& then) {
   if (now == then) return {};
   Fd other(::open(then.c_str(), O_RDONLY | O_CLOEXEC));
   if (other.valid()) {
     struct stat info {};
     if (::fstat(other.get(), &info) != 0) return os_failure("fstat", then);
-    CAIRN_TRY(keep(context, other.get(), then, "replaced", 0,
-                   static_cast<std::uint64_t>(info.st_size)));
+    CAIRN_TRY(
+        keep(job, other.get(), then, "replaced", 0, static_cast<std::uint64_t>(info.st_size)));
   }
   if (::rename(now.c_str(), then.c_str()) != 0) return os_failure("give back its name to", then);
   return {};
@@ -171,11 +171,11 @@ bool is_born_as(const std::string& path, const image::FileIdentity& identity) {
 
 }  // namespace
 
-Result<> fill_file(const RebuildContext& context, int fd, const image::Content& content) {
+Result<> fill_file(const RebuildJob& job, int fd, const image::Content& content) {
   if (::ftruncate(fd, 0) != 0 || ::ftruncate(fd, static_cast<off_t>(content.bytes())) != 0)
     return os_failure("set the length of a file");
   if (content.pages().empty()) return {};
-  CAIRN_ASSIGN(auto reader, context.options.open_content(content.pages()));
+  CAIRN_ASSIGN(auto reader, job.options.open_content(content.pages()));
   return reader->for_each([&](const storage::PageSpan& span) -> Result<> {
     std::uint64_t at = span.address;
     const std::uint64_t end = std::min(at + span.bytes.size(), content.bytes());
@@ -216,22 +216,22 @@ Result<std::string> present_path(const image::FileIdentity& identity) {
   return there ? path : std::string();
 }
 
-Result<> rewind_files(RebuildContext& context) {
-  if (!context.options.restore_files) return {};
-  for (const auto& object : context.objects) {
-    if (!object.has_regular_file() || !context.made.contains(object.id())) continue;
+Result<> rewind_files(RebuildJob& job) {
+  if (!job.options.restore_files) return {};
+  for (const auto& object : job.objects) {
+    if (!object.has_regular_file() || !job.made.contains(object.id())) continue;
     const auto& record = object.regular_file();
-    const auto found = context.file_paths.find(object.id());
-    if (record.same_file_as() != 0 || record.unlinked() || found == context.file_paths.end() ||
+    const auto found = job.file_paths.find(object.id());
+    if (record.same_file_as() != 0 || record.unlinked() || found == job.file_paths.end() ||
         record.rule() == image::FILE_RULE_NONE)
       continue;
     Fd fd(::open(found->second.c_str(), O_RDWR | O_CLOEXEC));
     if (!fd.valid()) return os_failure("open for its rewinding the file", found->second);
     if (record.rule() == image::FILE_RULE_LENGTH)
-      CAIRN_TRY(cut_to_length(context, fd.get(), record));
+      CAIRN_TRY(cut_to_length(job, fd.get(), record));
     else if (record.rule() == image::FILE_RULE_CONTENT)
-      CAIRN_TRY(bring_content_back(context, fd.get(), record));
-    CAIRN_TRY(undo_rename(context, found->second, record.file().path()));
+      CAIRN_TRY(bring_content_back(job, fd.get(), record));
+    CAIRN_TRY(undo_rename(job, found->second, record.file().path()));
   }
   return {};
 }

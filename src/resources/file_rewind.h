@@ -7,7 +7,7 @@
 
 namespace cairn::resources {
 
-Result<> rewind_files(RebuildContext& context);
+Result<> rewind_files(RebuildJob& job);
 
 // Where the inode is now: under its own name, under another one in the same directory (it was renamed
 // since), or, under its name, a file that has taken its place. Empty: nowhere.

@@ -88,7 +88,7 @@ const OpenFile* other_end(const CaptureContext& context, const OpenFile& file) {
   if (!local) return nullptr;
   const auto here = endpoint_of(*local);
   const auto there = endpoint_of(peer_address(file.copy.get()));
-  for (const auto& other : context.files) {
+  for (const auto& other : context.job.files) {
     if (&other == &file || !matches(other) || !is_tcp(other)) continue;
     const auto address = local_address(other.copy.get());
     if (address && endpoint_of(*address) == there &&
@@ -100,7 +100,7 @@ const OpenFile* other_end(const CaptureContext& context, const OpenFile& file) {
 
 const OpenFile* listener_at(const CaptureContext& context, const std::string& raw) {
   const auto wanted = endpoint_of(raw);
-  for (const auto& other : context.files) {
+  for (const auto& other : context.job.files) {
     if (!matches(other) || !is_tcp(other)) continue;
     const auto listening = socket_option(other.copy.get(), SOL_SOCKET, SO_ACCEPTCONN);
     const auto address = local_address(other.copy.get());
@@ -134,7 +134,7 @@ Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record
     record.set_state(InetSocket::LISTENING);
     record.set_backlog(static_cast<std::int32_t>(info.tcpi_sacked));
     const auto here = endpoint_of(record.local().raw());
-    for (const auto& client : context.files) {
+    for (const auto& client : context.job.files) {
       if (!matches(client) || !is_tcp(client)) continue;
       const auto peer = peer_address(client.copy.get());
       if (!peer.empty() && endpoint_of(peer).port == here.port &&
@@ -236,14 +236,14 @@ Result<Fd> make_bound(const InetSocket& record) {
 
 Result<int> listener_for(RebuildContext& context, const InetSocket& server, Fd& own) {
   const auto port = endpoint_of(server.local().raw()).port;
-  for (const auto& object : context.objects) {
+  for (const auto& object : context.job.objects) {
     if (!object.has_inet_socket() || object.inet_socket().state() != InetSocket::LISTENING ||
         endpoint_of(object.inet_socket().local().raw()).port != port)
       continue;
-    if (!context.made.contains(object.id())) {
-      CAIRN_ASSIGN(context.made[object.id()], make_bound(object.inet_socket()));
+    if (!context.job.made.contains(object.id())) {
+      CAIRN_ASSIGN(context.job.made[object.id()], make_bound(object.inet_socket()));
     }
-    return context.made[object.id()].get();
+    return context.job.made[object.id()].get();
   }
   InetSocket record;
   record.set_domain(server.domain());
@@ -290,11 +290,12 @@ InetSocket mirror(const InetSocket& record) {
 }
 
 bool has_listener(const RebuildContext& context, const InetSocket& record) {
-  return std::any_of(context.objects.begin(), context.objects.end(), [&](const auto& object) {
-    return object.has_inet_socket() && object.inet_socket().state() == InetSocket::LISTENING &&
-           endpoint_of(object.inet_socket().local().raw()).port ==
-               endpoint_of(record.local().raw()).port;
-  });
+  return std::any_of(
+      context.job.objects.begin(), context.job.objects.end(), [&](const auto& object) {
+        return object.has_inet_socket() && object.inet_socket().state() == InetSocket::LISTENING &&
+               endpoint_of(object.inet_socket().local().raw()).port ==
+                   endpoint_of(record.local().raw()).port;
+      });
 }
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
@@ -304,7 +305,7 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
     return make_bound(record);
   InetSocket peer = mirror(record);
   if (connected) {
-    const auto* other = context.object(record.peer_object_id());
+    const auto* other = context.job.object(record.peer_object_id());
     if (other == nullptr || !other->has_inet_socket())
       return refusal("a connection whose other end is not in the image");
     peer = other->inet_socket();
@@ -322,20 +323,20 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
     mine = std::move(ends.second);
   }
   if (connected)
-    context.made[record.peer_object_id()] = std::move(theirs);
+    context.job.made[record.peer_object_id()] = std::move(theirs);
   else
-    context.lost_peers[object.id()] = std::move(theirs);
+    context.job.lost_peers[object.id()] = std::move(theirs);
   return mine;
 }
 
 Result<> fill_stream(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.inet_socket();
   if (record.queue_size() == 0) return {};
-  const auto lost = context.lost_peers.find(object.id());
-  const int sender = lost != context.lost_peers.end()
+  const auto lost = context.job.lost_peers.find(object.id());
+  const int sender = lost != context.job.lost_peers.end()
                          ? lost->second.get()
-                         : context.made.at(record.peer_object_id()).get();
-  const int receiver = context.made.at(object.id()).get();
+                         : context.job.made.at(record.peer_object_id()).get();
+  const int receiver = context.job.made.at(object.id()).get();
   const RoomyBuffers room_to_send(sender);
   const RoomyBuffers room_to_receive(receiver);
   int unread = 0;
@@ -358,11 +359,11 @@ Result<> fill_datagrams(RebuildContext& context, const image::KernelObject& obje
   for (const auto& message : record.queue()) {
     const auto& from = message.from().raw();
     int sender = -1;
-    for (const auto& other : context.objects)
+    for (const auto& other : context.job.objects)
       if (other.has_inet_socket() && other.inet_socket().type() == SOCK_DGRAM &&
           endpoint_of(other.inet_socket().local().raw()).port == endpoint_of(from).port &&
-          context.made.contains(other.id()))
-        sender = context.made.at(other.id()).get();
+          context.job.made.contains(other.id()))
+        sender = context.job.made.at(other.id()).get();
     Fd own;
     if (sender < 0) {
       own.reset(::socket(record.domain(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -396,7 +397,7 @@ Result<> fill_datagrams(RebuildContext& context, const image::KernelObject& obje
 
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.inet_socket();
-  const int fd = context.made.at(object.id()).get();
+  const int fd = context.job.made.at(object.id()).get();
   const auto& peer = record.peer().raw();
   if (record.type() == SOCK_DGRAM) {
     CAIRN_TRY(fill_datagrams(context, object));
@@ -416,11 +417,11 @@ Result<bool> inet_leads_outside(CaptureContext& context, const OpenFile& file) {
   return other_end(context, file) == nullptr && !is_loopback(peer_address(file.copy.get()));
 }
 
-Result<> shut_inet_sockets(RebuildContext& context) {
-  for (const auto& object : context.objects) {
-    const auto made = context.made.find(object.id());
-    if (object.has_inet_socket() && made != context.made.end() &&
-        object.inet_socket().write_shut() && ::shutdown(made->second.get(), SHUT_WR) != 0)
+Result<> shut_inet_sockets(RebuildJob& job) {
+  for (const auto& object : job.objects) {
+    const auto made = job.made.find(object.id());
+    if (object.has_inet_socket() && made != job.made.end() && object.inet_socket().write_shut() &&
+        ::shutdown(made->second.get(), SHUT_WR) != 0)
       return os_failure("shut down a connection again");
   }
   return {};

@@ -9,6 +9,6 @@ namespace cairn::resources {
 extern const Kind kInetSocketKind;
 
 Result<bool> inet_leads_outside(CaptureContext& context, const OpenFile& file);
-Result<> shut_inet_sockets(RebuildContext& context);
+Result<> shut_inet_sockets(RebuildJob& job);
 
 }  // namespace cairn::resources

@@ -20,15 +20,18 @@ namespace {
 
 // The standard stream that this is, or that is another end of the same object (2>&1); -1: none.
 int standard_stream(const CaptureContext& context, const OpenFile& file) {
-  int lowest = -1;
-  for (const auto& other : context.files) {
+  // The oldest process comes first: with 1>&2 in a child, it is the one that knows them apart.
+  const Number* first = nullptr;
+  for (const auto& other : context.job.files) {
     if (other.info.st_dev != file.info.st_dev || other.info.st_ino != file.info.st_ino ||
         other.access() != file.access())
       continue;
     for (const auto& number : other.numbers)
-      if (number.fd <= 2 && (lowest < 0 || number.fd < lowest)) lowest = number.fd;
+      if (number.fd <= 2 && (first == nullptr || std::pair(number.process, number.fd) <
+                                                     std::pair(first->process, first->fd)))
+        first = &number;
   }
-  return lowest;
+  return first == nullptr ? -1 : first->fd;
 }
 
 bool is_pipe(const OpenFile& file) {
@@ -37,7 +40,7 @@ bool is_pipe(const OpenFile& file) {
 
 // Only one end is ours and the other one is open, so it is somebody else's.
 bool pipe_leads_outside(const CaptureContext& context, const OpenFile& file) {
-  for (const auto& other : context.files)
+  for (const auto& other : context.job.files)
     if (other.info.st_dev == file.info.st_dev && other.info.st_ino == file.info.st_ino &&
         ((file.readable() && other.writable()) || (file.writable() && other.readable())))
       return false;
@@ -48,7 +51,7 @@ bool pipe_leads_outside(const CaptureContext& context, const OpenFile& file) {
 
 // A terminal whose master is in the job is a pty of the job's.
 bool master_is_ours(const CaptureContext& context, const OpenFile& file) {
-  for (const auto& other : context.files) {
+  for (const auto& other : context.job.files) {
     int index = -1;
     if (other.info.st_rdev == makedev(5, 2) &&
         ::ioctl(other.copy.get(), TIOCGPTN, &index) == 0 &&
@@ -133,7 +136,7 @@ Result<Fd> create_inherited(RebuildContext& context, const image::KernelObject& 
   const int stream = object.inherited().original_number();
   if (stream > 2 && object.inherited().file_type() == S_IFIFO) return pipe_without_other_end(object);
   if (stream < 0 || stream > 2) return refusal("an inherited descriptor is no standard stream");
-  return duplicate(context.options.stdio[static_cast<std::size_t>(stream)],
+  return duplicate(context.job.options.stdio[static_cast<std::size_t>(stream)],
                    fmt::format("descriptor {}", stream));
 }
 
@@ -152,9 +155,9 @@ Result<Fd> hung_up_terminal() {
 Result<Fd> create_terminal(RebuildContext& context, const image::KernelObject& object) {
   const int stream = static_cast<int>(object.terminal().standard_stream()) - 1;
   if (stream >= 0 && stream <= 2)
-    return duplicate(context.options.stdio[static_cast<std::size_t>(stream)],
+    return duplicate(context.job.options.stdio[static_cast<std::size_t>(stream)],
                      fmt::format("descriptor {}", stream));
-  for (const int fd : context.options.stdio) {
+  for (const int fd : context.job.options.stdio) {
     if (fd < 0 || !::isatty(fd)) continue;
     std::string path(PATH_MAX, '\0');
     const ssize_t length =
@@ -171,11 +174,10 @@ Result<Fd> create_terminal(RebuildContext& context, const image::KernelObject& o
 }  // namespace
 
 // Modes such as vim's belong to the program; the size is the new terminal's own.
-Result<> restore_terminal_modes(RebuildContext& context) {
-  for (const auto& object : context.objects) {
-    const auto made = context.made.find(object.id());
-    if (!object.has_terminal() || made == context.made.end() || !::isatty(made->second.get()))
-      continue;
+Result<> restore_terminal_modes(RebuildJob& job) {
+  for (const auto& object : job.objects) {
+    const auto made = job.made.find(object.id());
+    if (!object.has_terminal() || made == job.made.end() || !::isatty(made->second.get())) continue;
     termios modes{};
     if (object.terminal().termios().size() != sizeof modes) continue;
     std::memcpy(&modes, object.terminal().termios().data(), sizeof modes);

@@ -13,6 +13,6 @@ extern const Kind kInheritedKind;
 extern const Kind kTerminalKind;
 
 // The terminal's modes, once nothing else can fail.
-Result<> restore_terminal_modes(RebuildContext& context);
+Result<> restore_terminal_modes(RebuildJob& job);
 
 }  // namespace cairn::resources

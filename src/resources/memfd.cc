@@ -35,7 +35,7 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   record.set_name(name_of(file.link));
   record.set_offset(::lseek(file.copy.get(), 0, SEEK_CUR));
   const auto [first, is_first] =
-      context.shared.emplace(std::pair(file.info.st_dev, file.info.st_ino), file.object_id);
+      context.job.shared.emplace(std::pair(file.info.st_dev, file.info.st_ino), file.object_id);
   if (!is_first) {
     record.set_shared_memory_id(first->second);
     return {};
@@ -51,15 +51,15 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
                          O_RDONLY | O_CLOEXEC));
   if (!plan.file.valid()) return os_failure("read", file.link);
   CAIRN_ASSIGN(plan.runs, pages_of_file(plan.file.get(), plan.bytes));
-  context.result.contents.push_back(std::move(plan));
+  context.job.result.contents.push_back(std::move(plan));
   return {};
 }
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.memfd();
   if (record.shared_memory_id() != 0) {
-    const auto first = context.made.find(record.shared_memory_id());
-    if (first == context.made.end()) return refusal("a memfd without its first record");
+    const auto first = context.job.made.find(record.shared_memory_id());
+    if (first == context.job.made.end()) return refusal("a memfd without its first record");
     const int access = static_cast<int>(object.status_flags() & O_ACCMODE);
     Fd fd(::open(fmt::format("/proc/self/fd/{}", first->second.get()).c_str(), access | O_CLOEXEC));
     if (!fd.valid() || ::lseek(fd.get(), record.offset(), SEEK_SET) < 0)
@@ -70,12 +70,12 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   Fd made(::memfd_create(record.name().c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!made.valid()) return os_failure("make the memfd", record.name());
   if (::fchmod(made.get(), record.mode()) != 0) return os_failure("set the mode of", record.name());
-  CAIRN_TRY(fill_file(context, made.get(), record.content()));
+  CAIRN_TRY(fill_file(context.job, made.get(), record.content()));
   const int access = static_cast<int>(object.status_flags() & O_ACCMODE);
   if (access != O_RDWR) {
     Fd other(::open(fmt::format("/proc/self/fd/{}", made.get()).c_str(), access | O_CLOEXEC));
     if (!other.valid()) return os_failure("open anew the memfd", record.name());
-    context.held.push_back(std::move(made));
+    context.job.held.push_back(std::move(made));
     made = std::move(other);
   }
   if (::lseek(made.get(), record.offset(), SEEK_SET) < 0)
@@ -88,10 +88,10 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
 Result<std::uint64_t> capture_mapped_memfd(CaptureContext& context, const std::string& name,
                                            dev_t device, ino_t inode,
                                            const ContentPlan::View& view) {
-  const auto found = context.shared.find({device, inode});
-  if (found == context.shared.end()) {
+  const auto found = context.job.shared.find({device, inode});
+  if (found == context.job.shared.end()) {
     image::KernelObject object;
-    object.set_id(context.new_id());
+    object.set_id(context.job.new_id());
     object.set_memory_of(1);
     object.set_status_flags(O_RDWR);
     object.mutable_memfd()->set_name(name_of(name));
@@ -100,13 +100,13 @@ Result<std::uint64_t> capture_mapped_memfd(CaptureContext& context, const std::s
     plan.object_id = object.id();
     plan.views.push_back(view);
     plan.bytes = view.offset + view.bytes;
-    context.shared.emplace(std::pair(device, inode), object.id());
-    context.result.contents.push_back(std::move(plan));
+    context.job.shared.emplace(std::pair(device, inode), object.id());
+    context.job.result.contents.push_back(std::move(plan));
     const auto id = object.id();
-    context.result.objects.push_back(std::move(object));
+    context.job.result.objects.push_back(std::move(object));
     return id;
   }
-  for (auto& plan : context.result.contents)
+  for (auto& plan : context.job.result.contents)
     if (plan.object_id == found->second && !plan.file.valid()) {
       plan.views.push_back(view);
       plan.bytes = std::max(plan.bytes, view.offset + view.bytes);
@@ -114,10 +114,10 @@ Result<std::uint64_t> capture_mapped_memfd(CaptureContext& context, const std::s
   return found->second;
 }
 
-Result<> seal_memfds(RebuildContext& context) {
-  for (const auto& object : context.objects) {
-    const auto made = context.made.find(object.id());
-    if (!object.has_memfd() || made == context.made.end() || object.memory_of() != 0 ||
+Result<> seal_memfds(RebuildJob& job) {
+  for (const auto& object : job.objects) {
+    const auto made = job.made.find(object.id());
+    if (!object.has_memfd() || made == job.made.end() || object.memory_of() != 0 ||
         object.memfd().shared_memory_id() != 0 || object.memfd().seals() == 0)
       continue;
     const Fd writable(::open(fmt::format("/proc/self/fd/{}", made->second.get()).c_str(),

@@ -13,6 +13,6 @@ Result<std::uint64_t> capture_mapped_memfd(CaptureContext& context, const std::s
                                            dev_t device, ino_t inode, const ContentPlan::View& view);
 
 // After the contents are in place and mapped.
-Result<> seal_memfds(RebuildContext& context);
+Result<> seal_memfds(RebuildJob& job);
 
 }  // namespace cairn::resources

@@ -26,7 +26,7 @@ Result<std::vector<std::uint64_t>> stat_fields(const RemoteProcess& process) {
 
 Result<> capture_layout(CaptureContext& context) {
   CAIRN_ASSIGN(const auto fields, stat_fields(context.process));
-  auto& layout = *context.result.process.mutable_layout();
+  auto& layout = *context.image.mutable_layout();
   layout.set_start_code(fields[26]);
   layout.set_end_code(fields[27]);
   layout.set_start_stack(fields[28]);

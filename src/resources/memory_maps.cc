@@ -18,6 +18,7 @@
 #include "resources/memfd.h"
 #include "resources/page_scan.h"
 #include "resources/regular_file.h"
+#include "resources/shared_memory.h"
 #include "resources/smaps.h"
 
 namespace cairn::resources {
@@ -88,28 +89,15 @@ class MemoryCapture {
     region.set_lock_on_fault(vma.has("lf"));
     for (const int advice : advice_of(vma)) region.add_advice(advice);
     CAIRN_TRY(vma.shared ? shared(vma, region) : private_memory(vma, region));
-    *context_.result.process.add_regions() = std::move(region);
+    *context_.image.add_regions() = std::move(region);
     return {};
   }
 
-  // The views of shared memory overlap as they please; a plan's runs must not.
-  Result<> finish() {
-    for (auto& plan : context_.result.contents)
-      if (!plan.views.empty()) {
-        std::sort(plan.runs.begin(), plan.runs.end(),
-                  [](const auto& a, const auto& b) { return a.address < b.address; });
-        std::vector<storage::PageRun> joined;
-        std::uint64_t end = 0;
-        for (const auto& run : plan.runs) {
-          const std::uint64_t run_end = run.address + run.pages * kPage;
-          if (run_end > end) add_run(joined, std::max(run.address, end), run_end);
-          end = std::max(end, run_end);
-        }
-        plan.runs = std::move(joined);
-      }
+  void finish() {
     private_.object_id = 0;
-    context_.result.contents.insert(context_.result.contents.begin(), std::move(private_));
-    return {};
+    private_.process_index = context_.index;
+    private_.process = &context_.process;
+    context_.job.result.contents.push_back(std::move(private_));
   }
 
  private:
@@ -119,8 +107,8 @@ class MemoryCapture {
     if (vma.path.starts_with("/memfd:")) {
       region.set_kind(image::MemoryRegion::MEMFD);
       region.set_file_offset(vma.offset);
-      if (context_.shared.contains({vma.device, vma.inode})) {
-        region.set_object_id(context_.shared.at({vma.device, vma.inode}));
+      if (context_.job.shared.contains({vma.device, vma.inode})) {
+        region.set_object_id(context_.job.shared.at({vma.device, vma.inode}));
         return scan_.own_pages(vma.start, vma.end, private_.runs);
       }
       return lost_file(vma, region);
@@ -155,8 +143,7 @@ class MemoryCapture {
     region.set_kind(image::MemoryRegion::PRIVATE_FILE);
     region.set_file_offset(vma.offset);
     *region.mutable_file() = file->second.identity;
-    const bool by_content =
-        file->second.is_elf || context_.options.files == FilePolicy::kSave;
+    const bool by_content = file->second.is_elf || context_.job.options.files == FilePolicy::kSave;
     region.set_clean_pages_from_file(!by_content);
     if (!by_content) return scan_.own_pages(vma.start, vma.end, private_.runs);
     const std::uint64_t size = page_up(file->second.identity.size());
@@ -178,20 +165,22 @@ class MemoryCapture {
 
   Result<> shared(const Vma& vma, image::MemoryRegion& region) {
     region.set_file_offset(vma.offset);
-    const ContentPlan::View view{vma.offset, vma.bytes(), vma.start};
-    if (vma.path.starts_with("/memfd:")) {
+    const ContentPlan::View view{vma.offset, vma.bytes(), vma.start, &context_.process};
+    if (vma.path.starts_with("/memfd:") &&
+        !stands_for_anonymous(context_.job, vma.path, vma.device, vma.inode)) {
       region.set_kind(image::MemoryRegion::MEMFD);
       CAIRN_ASSIGN(const auto id, capture_mapped_memfd(context_, vma.path, vma.device, vma.inode,
                                                        view));
       region.set_object_id(id);
       return shared_pages(vma, id);
     }
-    if (vma.path == "/dev/zero (deleted)" || vma.path.starts_with("[anon_shmem:")) {
+    if (vma.path == "/dev/zero (deleted)" || vma.path.starts_with("[anon_shmem:") ||
+        vma.path.starts_with("/memfd:")) {
       region.set_kind(image::MemoryRegion::SHARED_ANONYMOUS);
       region.set_flags(region.flags() | MAP_ANONYMOUS);
       if (vma.path.starts_with("[anon_shmem:"))
         region.set_name(vma.path.substr(12, vma.path.size() - 13));
-      region.set_object_id(shared_anonymous(vma, view));
+      region.set_object_id(capture_shared_memory(context_.job, vma.device, vma.inode, view));
       return shared_pages(vma, region.object_id());
     }
     region.set_kind(image::MemoryRegion::SHARED_FILE);
@@ -203,36 +192,10 @@ class MemoryCapture {
     return {};
   }
 
-  std::uint64_t shared_anonymous(const Vma& vma, const ContentPlan::View& view) {
-    const auto key = std::pair(vma.device, vma.inode);
-    auto found = context_.shared.find(key);
-    if (found == context_.shared.end()) {
-      image::KernelObject object;
-      object.set_id(context_.new_id());
-      object.set_memory_of(1);
-      object.mutable_shared_memory();
-      found = context_.shared.emplace(key, object.id()).first;
-      ContentPlan plan;
-      plan.object_id = object.id();
-      context_.result.contents.push_back(std::move(plan));
-      context_.result.objects.push_back(std::move(object));
-    }
-    for (auto& plan : context_.result.contents)
-      if (plan.object_id == found->second) {
-        plan.views.push_back(view);
-        plan.bytes = std::max(plan.bytes, view.offset + view.bytes);
-      }
-    for (auto& object : context_.result.objects)
-      if (object.id() == found->second)
-        object.mutable_shared_memory()->set_bytes(
-            std::max(object.shared_memory().bytes(), view.offset + view.bytes));
-    return found->second;
-  }
-
   // Pages of shared memory may be there without this process having touched them, so pagemap does not
   // tell; mincore does, but for what is in swap.
   Result<> shared_pages(const Vma& vma, std::uint64_t object_id) {
-    for (auto& plan : context_.result.contents) {
+    for (auto& plan : context_.job.result.contents) {
       if (plan.object_id != object_id || plan.views.empty()) continue;
       if (vma.swap_bytes != 0) {
         add_run(plan.runs, vma.offset, vma.offset + vma.bytes());
@@ -270,12 +233,30 @@ Result<> capture_memory(CaptureContext& context) {
   MemoryCapture capture(context, std::move(scan));
   for (const auto& vma : vmas)
     if (!abi::in_arena(vma.start) && !is_kernels_own(vma)) CAIRN_TRY(capture.region(vma));
-  return capture.finish();
+  capture.finish();
+  return {};
 }
 
-Result<> read_content(RemoteProcess& process, const ContentPlan& content, std::uint64_t position,
+// The views of shared memory overlap as they please; a plan's runs must not.
+void join_shared_pages(CaptureJob& job) {
+  for (auto& plan : job.result.contents) {
+    if (plan.views.empty()) continue;
+    std::sort(plan.runs.begin(), plan.runs.end(),
+              [](const auto& a, const auto& b) { return a.address < b.address; });
+    std::vector<storage::PageRun> joined;
+    std::uint64_t end = 0;
+    for (const auto& run : plan.runs) {
+      const std::uint64_t run_end = run.address + run.pages * kPage;
+      if (run_end > end) add_run(joined, std::max(run.address, end), run_end);
+      end = std::max(end, run_end);
+    }
+    plan.runs = std::move(joined);
+  }
+}
+
+Result<> read_content(const ContentPlan& content, std::uint64_t position,
                       std::span<std::byte> into) {
-  if (content.object_id == 0) return process.read(position, into);
+  if (content.object_id == 0) return content.process->read(position, into);
   if (content.file.valid()) {
     std::size_t done = 0;
     while (done < into.size()) {
@@ -295,17 +276,16 @@ Result<> read_content(RemoteProcess& process, const ContentPlan& content, std::u
     if (view == content.views.end()) return refusal("read shared memory where it is not mapped");
     const std::uint64_t inside = position - view->offset;
     const std::size_t bytes = std::min<std::uint64_t>(into.size(), view->bytes - inside);
-    CAIRN_TRY(process.read(view->address + inside, into.first(bytes)));
+    CAIRN_TRY(view->process->read(view->address + inside, into.first(bytes)));
     into = into.subspan(bytes);
     position += bytes;
   }
   return {};
 }
 
-void set_content(ProcessCapture& capture, const ContentPlan& content,
-                 const storage::PageDataRef& ref) {
+void set_content(JobCapture& capture, const ContentPlan& content, const storage::PageDataRef& ref) {
   if (content.object_id == 0) {
-    capture.process.set_page_data(ref.encode());
+    capture.processes[content.process_index].set_page_data(ref.encode());
     return;
   }
   for (auto& object : capture.objects) {

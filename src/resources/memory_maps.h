@@ -18,6 +18,7 @@
 namespace cairn::resources {
 
 Result<> capture_memory(CaptureContext& context);
+void join_shared_pages(CaptureJob& job);  // after the memory of all processes
 
 Result<> map_memory(RebuildContext& context);
 Result<> write_memory(RebuildContext& context);   // private pages, and shared ones that are mapped only

@@ -36,7 +36,7 @@ Result<> map_anonymous(RebuildContext& context) {
   std::vector<abi::LinkMap> maps;
   std::vector<storage::PageRun> pages;
   if (!context.image.page_data().empty()) {
-    CAIRN_ASSIGN(auto reader, context.options.open_content(context.image.page_data()));
+    CAIRN_ASSIGN(auto reader, context.job.options.open_content(context.image.page_data()));
     CAIRN_ASSIGN(pages, reader->pages());
   }
   auto has_pages = [&](const Region& region) {
@@ -95,8 +95,8 @@ Result<> map_private_files(RebuildContext& context) {
 Result<> map_shared_files(RebuildContext& context) {
   for (const auto& region : context.image.regions()) {
     if (region.kind() != Region::SHARED_FILE && region.kind() != Region::MEMFD) continue;
-    const auto made = context.made.find(region.object_id());
-    if (made == context.made.end())
+    const auto made = context.job.made.find(region.object_id());
+    if (made == context.job.made.end())
       return refusal(fmt::format("the file of the memory at {:#x} is not in the image",
                                  region.start()));
     const bool may_write = region.kind() == Region::MEMFD || is_writable(region) ||
@@ -123,6 +123,19 @@ std::uint64_t find_gap(const image::ProcessImage& image, std::uint64_t bytes) {
   return at;
 }
 
+// What several processes have mapped, and so was made before any of them maps it.
+Result<> map_common(RebuildContext& context, int memory,
+                    const std::vector<const Region*>& regions) {
+  return lend(context, memory, [&](int number) -> Result<> {
+    std::vector<abi::LinkMap> maps;
+    for (const auto* region : regions)
+      maps.push_back({region->start(), region->length(), region->protection(),
+                      region->flags() & ~std::uint32_t{MAP_ANONYMOUS}, number, 0,
+                      region->file_offset()});
+    return context.process.map(maps);
+  });
+}
+
 // Shared anonymous memory: one view of all of it somewhere, from which each view is duplicated (an
 // mremap from length 0 does that). The common case, one view of the whole, is mapped directly.
 Result<> map_shared_anonymous(RebuildContext& context) {
@@ -130,8 +143,12 @@ Result<> map_shared_anonymous(RebuildContext& context) {
   for (const auto& region : context.image.regions())
     if (region.kind() == Region::SHARED_ANONYMOUS) by_object[region.object_id()].push_back(&region);
   for (const auto& [id, regions] : by_object) {
-    const auto* object = context.object(id);
+    const auto* object = context.job.object(id);
     if (object == nullptr) return refusal("shared memory whose record is not in the image");
+    if (const auto made = context.job.made.find(id); made != context.job.made.end()) {
+      CAIRN_TRY(map_common(context, made->second.get(), regions));
+      continue;
+    }
     const std::uint64_t bytes = object->shared_memory().bytes();
     for (const auto* region : regions)
       if (!is_writable(*region)) context.writable_now.insert(region->start());
@@ -195,6 +212,11 @@ class PageSink {
       bytes = bytes.subspan(part.size());
     }
     return {};
+  }
+
+  [[nodiscard]] bool maps(std::uint64_t object_id) const {
+    return std::any_of(regions_.begin(), regions_.end(),
+                       [&](const Region* region) { return region->object_id() == object_id; });
   }
 
   // Where the bytes at an offset of a shared object can be written; 0: nowhere.
@@ -282,7 +304,7 @@ class PageSink {
 Result<> write_shared(RebuildContext& context, PageSink& sink, const image::KernelObject& object) {
   const auto& ref = object.shared_memory().content().pages();
   if (ref.empty()) return {};
-  CAIRN_ASSIGN(auto reader, context.options.open_content(ref));
+  CAIRN_ASSIGN(auto reader, context.job.options.open_content(ref));
   return reader->for_each([&](const storage::PageSpan& span) -> Result<> {
     std::uint64_t offset = span.address;
     auto bytes = span.bytes;
@@ -317,12 +339,14 @@ Result<> map_memory(RebuildContext& context) {
 Result<> write_memory(RebuildContext& context) {
   PageSink sink(context);
   if (!context.image.page_data().empty()) {
-    CAIRN_ASSIGN(auto reader, context.options.open_content(context.image.page_data()));
+    CAIRN_ASSIGN(auto reader, context.job.options.open_content(context.image.page_data()));
     CAIRN_TRY(reader->for_each_batch(
         [&](std::span<const storage::PageSpan> spans) { return sink.put(spans); }));
   }
-  for (const auto& object : context.objects)
-    if (object.has_shared_memory()) CAIRN_TRY(write_shared(context, sink, object));
+  for (const auto& object : context.job.objects)
+    if (object.has_shared_memory() && sink.maps(object.id()) &&
+        !context.job.made.contains(object.id()))
+      CAIRN_TRY(write_shared(context, sink, object));
   return {};
 }
 

@@ -31,22 +31,16 @@ Result<std::string> link_of(const std::string& path) {
   return text;
 }
 
-// Orders descriptors so that those which may share an open file come together; 0 is "the same one".
-int compare_open_files(int a, int b) {
-  return static_cast<int>(::syscall(SYS_kcmp, ::getpid(), ::getpid(), KCMP_FILE, a, b));
-}
-
 auto identity(const OpenFile& file) {
-  return std::tuple(file.info.st_dev, file.info.st_ino, file.info.st_mode & S_IFMT);
+  return std::tuple(file.info.st_dev, file.info.st_ino, file.info.st_mode & S_IFMT, file.flags);
 }
 
 Result<OpenFile> describe(Fd copy) {
   OpenFile file;
   file.copy = std::move(copy);
   if (::fstat(file.copy.get(), &file.info) != 0) return os_failure("fstat a received descriptor");
-  CAIRN_ASSIGN(file.link, link_of(fmt::format("/proc/self/fd/{}", file.copy.get())));
   const int flags = ::fcntl(file.copy.get(), F_GETFL);
-  if (flags < 0) return os_failure("F_GETFL of", file.link);
+  if (flags < 0) return os_failure("F_GETFL of a received descriptor");
   file.flags = static_cast<std::uint32_t>(flags) & ~kLargeFile;
   return file;
 }
@@ -70,47 +64,23 @@ Result<> raise_our_file_limit() {
   return {};
 }
 
+// In the order of the numbers, a message's worth at a time: a copy of what is known goes at once,
+// so that 64 processes with the same thousand files need not 64,000 descriptors of ours.
 Result<> take_all(CaptureContext& context) {
-  CAIRN_TRY(raise_our_file_limit());
   CAIRN_ASSIGN(auto fds, context.process.list_fds());
   std::sort(fds.begin(), fds.end(), [](const auto& a, const auto& b) { return a.fd < b.fd; });
   CAIRN_TRY(refuse_what_cannot_travel(context.process, fds));
-  std::vector<int> numbers;
-  for (const auto& fd : fds) numbers.push_back(fd.fd);
-  CAIRN_ASSIGN(auto copies, context.process.take_fds(numbers));
-
-  std::vector<OpenFile> each;
-  for (std::size_t i = 0; i < copies.size(); ++i) {
-    CAIRN_ASSIGN(auto file, describe(std::move(copies[i])));
-    file.numbers.push_back(fds[i]);
-    each.push_back(std::move(file));
-  }
-  // Descriptors of one inode are few, so asking kcmp within these groups is cheap; it orders, so a
-  // group of many (a socket dup'ed a thousand times) is sorted and not compared pairwise.
-  std::stable_sort(each.begin(), each.end(), [](const OpenFile& a, const OpenFile& b) {
-    if (identity(a) != identity(b)) return identity(a) < identity(b);
-    const int order = compare_open_files(a.copy.get(), b.copy.get());
-    if (order == 1) return true;   // kcmp: 1 is "less", 2 "greater", 0 equal
-    return false;
-  });
-  std::vector<OpenFile> groups;
-  for (auto& file : each) {
-    const bool same = !groups.empty() && identity(groups.back()) == identity(file) &&
-                      compare_open_files(groups.back().copy.get(), file.copy.get()) == 0;
-    if (same)
-      groups.back().numbers.push_back(file.numbers.front());
-    else
-      groups.push_back(std::move(file));
-  }
-  for (auto& group : groups)
-    std::sort(group.numbers.begin(), group.numbers.end(),
-              [](const auto& a, const auto& b) { return a.fd < b.fd; });
-  std::sort(groups.begin(), groups.end(), [](const OpenFile& a, const OpenFile& b) {
-    return a.numbers.front().fd < b.numbers.front().fd;
-  });
-  for (auto& group : groups) {
-    group.object_id = context.new_id();
-    context.files.push_back(std::move(group));
+  std::span<const abi::LinkFd> left(fds);
+  while (!left.empty()) {
+    const auto batch = left.first(std::min<std::size_t>(left.size(), abi::kFdsPerMessage));
+    std::vector<int> numbers;
+    for (const auto& fd : batch) numbers.push_back(fd.fd);
+    CAIRN_ASSIGN(auto copies, context.process.take_fds(numbers));
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+      CAIRN_ASSIGN(auto* file, context.job.adopt(std::move(copies[i]), context.index));
+      file->numbers.push_back({context.index, batch[i].fd, batch[i].flags});
+    }
+    left = left.subspan(batch.size());
   }
   return {};
 }
@@ -127,7 +97,9 @@ Result<> capture_owner(OpenFile& file, image::KernelObject& object) {
   return {};
 }
 
-Result<> capture_one(CaptureContext& context, OpenFile& file) {
+// In the name of the first process that has it.
+Result<> capture_one(CaptureJob& job, OpenFile& file) {
+  CaptureContext& context = job.members[file.home];
   image::KernelObject object;
   object.set_id(file.object_id);
   object.set_status_flags(file.flags);
@@ -137,28 +109,34 @@ Result<> capture_one(CaptureContext& context, OpenFile& file) {
     const Kind* kind = kind_of(file);
     if (kind == nullptr) return cannot_save(file, file.link);
     CAIRN_TRY(kind->capture(context, file, object));
-    CAIRN_TRY(capture_locks(context, file, object));
+    CAIRN_TRY(capture_locks(job, file, object));
     CAIRN_TRY(capture_owner(file, object));
   }
-  context.result.objects.push_back(std::move(object));
+  job.result.objects.push_back(std::move(object));
   return {};
 }
 
-// The process' own ids in an owner, as the guest knows them; others stay outside of what is saved.
-Result<> translate_owner(CaptureContext& context, image::KernelObject& object) {
+// The job's own ids in an owner, as the guest knows them; others stay outside of what is saved.
+Result<> translate_owner(const CaptureJob& job, image::KernelObject& object) {
   if (object.owner() == 0) return {};
   const auto type = object.owner_type();
   if (type == F_OWNER_PGRP) return {};  // the process group is given by whoever restarts
-  for (const auto& thread : context.threads)
-    if (thread.real_tid == object.owner()) {
-      object.set_owner(thread.virtual_tid);
-      return {};
-    }
+  if (const auto known = job.virtual_id(object.owner()); known != 0) {
+    object.set_owner(known);
+    return {};
+  }
   return refusal(fmt::format("an open file whose signals go to process {}, outside of the job, cannot "
                              "be saved", object.owner()));
 }
 
 }  // namespace
+
+bool OpenFileOrder::operator()(const OpenFile* a, const OpenFile* b) const {
+  if (identity(*a) != identity(*b)) return identity(*a) < identity(*b);
+  constexpr long kLess = 1;  // 2 is "greater", 0 "the same"
+  return ::syscall(SYS_kcmp, ::getpid(), ::getpid(), KCMP_FILE, a->copy.get(), b->copy.get()) ==
+         kLess;
+}
 
 std::string OpenFile::name() const {
   return numbers.empty() ? std::string("a descriptor in flight")
@@ -169,15 +147,24 @@ Failure cannot_save(const OpenFile& file, std::string_view what) {
   return refusal(fmt::format("{}: {} cannot be saved", file.name(), what));
 }
 
-Result<OpenFile*> CaptureContext::adopt(Fd fd) {
+Result<OpenFile*> CaptureJob::adopt(Fd fd, std::size_t process) {
   CAIRN_ASSIGN(auto found, describe(std::move(fd)));
-  for (auto& file : files)
-    if (identity(file) == identity(found) &&
-        compare_open_files(file.copy.get(), found.copy.get()) == 0)
-      return &file;
+  if (const auto known = distinct.find(&found); known != distinct.end()) return *known;
+  CAIRN_ASSIGN(found.link, link_of(fmt::format("/proc/self/fd/{}", found.copy.get())));
   found.object_id = new_id();
-  files.push_back(std::move(found));
-  return &files.back();
+  found.home = process;
+  auto& file = files.emplace_back(std::move(found));
+  distinct.insert(&file);
+  return &file;
+}
+
+std::int32_t CaptureJob::virtual_id(std::int32_t real_tid) const {
+  for (const auto& member : members) {
+    if (member.process.pid().value == real_tid) return member.runtime->virtual_pid;
+    for (const auto& thread : member.threads)
+      if (thread.real_tid == real_tid) return thread.virtual_tid;
+  }
+  return 0;
 }
 
 Result<std::string> fdinfo_of(int fd) {
@@ -198,47 +185,56 @@ std::string fdinfo_value(const std::string& fdinfo, std::string_view name) {
   return {};
 }
 
-Result<> capture_open_files(CaptureContext& context) {
-  CAIRN_TRY(take_all(context));
+Result<> capture_open_files(CaptureJob& job) {
+  CAIRN_TRY(raise_our_file_limit());
+  for (auto& context : job.members) CAIRN_TRY(take_all(context));
   // Capturing a socket may find further open files in its queue: the list grows while we walk it.
-  for (std::size_t i = 0; i < context.files.size(); ++i)
-    if (!context.files[i].captured) CAIRN_TRY(capture_one(context, context.files[i]));
-  for (auto& object : context.result.objects) CAIRN_TRY(translate_owner(context, object));
+  for (std::size_t i = 0; i < job.files.size(); ++i)
+    if (!job.files[i].captured) CAIRN_TRY(capture_one(job, job.files[i]));
+  for (auto& object : job.result.objects) CAIRN_TRY(translate_owner(job, object));
 
-  std::map<int, image::Descriptor> descriptors;
-  for (const auto& file : context.files)
+  std::map<std::pair<std::size_t, int>, image::Descriptor> descriptors;
+  for (const auto& file : job.files)
     for (const auto& number : file.numbers) {
-      image::Descriptor& descriptor = descriptors[number.fd];
+      image::Descriptor& descriptor = descriptors[{number.process, number.fd}];
       descriptor.set_number(number.fd);
       descriptor.set_close_on_exec(number.flags & FD_CLOEXEC);
       descriptor.set_object_id(file.object_id);
     }
-  for (auto& [number, descriptor] : descriptors)
-    *context.result.process.add_descriptors() = std::move(descriptor);
+  for (auto& [key, descriptor] : descriptors)
+    *job.members[key.first].image.add_descriptors() = std::move(descriptor);
   return {};
 }
 
-const image::KernelObject* RebuildContext::object(std::uint64_t id) const {
+const image::KernelObject* RebuildJob::object(std::uint64_t id) const {
   const auto found = by_id.find(id);
   return found == by_id.end() ? nullptr : found->second;
 }
 
-int RebuildContext::number_of(std::uint64_t id) const {
+RebuildContext& RebuildJob::holder(std::uint64_t id) {
   const auto found = numbers.find(id);
-  return found == numbers.end() || found->second.empty() ? -1 : found->second.front();
+  return members[found == numbers.end() ? 0 : found->second.front().process];
 }
 
-Result<> create_open_files(RebuildContext& context) {
-  CAIRN_TRY(raise_our_file_limit());
-  // In the table's order, so that what others are made of (memory, pipes) is there first.
-  for (const auto& kind : kinds())
-    for (const auto& object : context.objects) {
-      if (kind_of(object) != &kind || context.made.contains(object.id())) continue;
-      CAIRN_ASSIGN(Fd fd, kind.create(context, object));
-      if (fd.valid()) context.made[object.id()] = std::move(fd);
-    }
-  for (auto& [id, fd] : context.made) {
-    const auto* object = context.object(id);
+RebuildContext* RebuildJob::member(std::int32_t virtual_pid) {
+  for (auto& member : members)
+    if (member.image.pid() == virtual_pid) return &member;
+  return nullptr;
+}
+
+int RebuildContext::number_of(std::uint64_t id) const {
+  const auto found = job.numbers.find(id);
+  if (found == job.numbers.end()) return -1;
+  for (const auto& number : found->second)
+    if (number.process == index) return number.fd;
+  return -1;
+}
+
+namespace {
+
+Result<> restore_flags(const RebuildJob& job) {
+  for (const auto& [id, fd] : job.made) {
+    const auto* object = job.object(id);
     if (object->status_flags() & O_PATH || object->kind_case() == image::KernelObject::kInherited)
       continue;
     const int flags = ::fcntl(fd.get(), F_GETFL);
@@ -247,10 +243,14 @@ Result<> create_open_files(RebuildContext& context) {
     if (flags != wanted && ::fcntl(fd.get(), F_SETFL, wanted) != 0)
       return os_failure("restore the flags of an open file", fmt::format("(object {})", id));
   }
+  return {};
+}
+
+Result<> place_open_files(RebuildContext& context) {
   std::vector<RemoteProcess::Placement> placements;
   for (const auto& descriptor : context.image.descriptors()) {
-    const auto found = context.made.find(descriptor.object_id());
-    if (found == context.made.end())
+    const auto found = context.job.made.find(descriptor.object_id());
+    if (found == context.job.made.end())
       return refusal(fmt::format("descriptor {}: its object {} is not in the image",
                                  descriptor.number(), descriptor.object_id()));
     placements.push_back({found->second.get(), descriptor.number(),
@@ -265,24 +265,46 @@ Result<> create_open_files(RebuildContext& context) {
   return context.process.place_fds(placements);
 }
 
-Result<> connect_open_files(RebuildContext& context) {
+// By a process that has the file, since the kernel notes whose rights a signal is sent with.
+Result<> restore_owner(RebuildContext& context, const image::KernelObject& object) {
+  const int number = context.number_of(object.id());
+  if (object.owner() == 0 || object.owner_type() == F_OWNER_PGRP || number < 0) return {};
+  const f_owner_ex owner{static_cast<decltype(f_owner_ex::type)>(object.owner_type()),
+                         context.job.real_tid(object.owner())};
+  CAIRN_ASSIGN(auto place, context.process.scratch_object(owner));
+  CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETOWN_EX, place.address()));
+  if (object.owner_signal() != 0)
+    CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETSIG, object.owner_signal()));
+  if (object.status_flags() & O_ASYNC)
+    CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETFL, object.status_flags()));
+  return {};
+}
+
+}  // namespace
+
+Result<> create_open_files(RebuildJob& job) {
+  CAIRN_TRY(raise_our_file_limit());
+  // In the table's order, so that what others are made of (memory, pipes) is there first.
   for (const auto& kind : kinds())
-    for (const auto& object : context.objects)
-      if (kind_of(object) == &kind && kind.connect != nullptr && context.made.contains(object.id()))
-        CAIRN_TRY(kind.connect(context, object));
-  for (const auto& object : context.objects) {
-    if (!context.made.contains(object.id())) continue;
-    CAIRN_TRY(restore_locks(context, object));
-    const int number = context.number_of(object.id());
-    if (object.owner() == 0 || object.owner_type() == F_OWNER_PGRP || number < 0) continue;
-    const f_owner_ex owner{static_cast<decltype(f_owner_ex::type)>(object.owner_type()),
-                           context.real_tid(object.owner())};
-    CAIRN_ASSIGN(auto place, context.process.scratch_object(owner));
-    CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETOWN_EX, place.address()));
-    if (object.owner_signal() != 0)
-      CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETSIG, object.owner_signal()));
-    if (object.status_flags() & O_ASYNC)
-      CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETFL, object.status_flags()));
+    for (const auto& object : job.objects) {
+      if (kind_of(object) != &kind || job.made.contains(object.id())) continue;
+      CAIRN_ASSIGN(Fd fd, kind.create(job.holder(object.id()), object));
+      if (fd.valid()) job.made[object.id()] = std::move(fd);
+    }
+  CAIRN_TRY(restore_flags(job));
+  for (auto& context : job.members) CAIRN_TRY(place_open_files(context));
+  return {};
+}
+
+Result<> connect_open_files(RebuildJob& job) {
+  for (const auto& kind : kinds())
+    for (const auto& object : job.objects)
+      if (kind_of(object) == &kind && kind.connect != nullptr && job.made.contains(object.id()))
+        CAIRN_TRY(kind.connect(job.holder(object.id()), object));
+  for (const auto& object : job.objects) {
+    if (!job.made.contains(object.id())) continue;
+    CAIRN_TRY(restore_locks(job, object));
+    CAIRN_TRY(restore_owner(job.holder(object.id()), object));
   }
   return {};
 }

@@ -1,5 +1,5 @@
 #pragma once
-// The descriptors of a process: taken, told apart by open file, captured and put back.
+// The descriptors of the job's processes: taken, told apart by open file, captured and put back.
 
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -8,9 +8,9 @@
 
 namespace cairn::resources {
 
-Result<> capture_open_files(CaptureContext& context);
-Result<> create_open_files(RebuildContext& context);
-Result<> connect_open_files(RebuildContext& context);
+Result<> capture_open_files(CaptureJob& job);
+Result<> create_open_files(RebuildJob& job);
+Result<> connect_open_files(RebuildJob& job);
 
 // A number that is not in use in the process now.
 Result<int> free_number(RebuildContext& context);

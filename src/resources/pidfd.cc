@@ -29,13 +29,13 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
     record.set_pid(kEnded);
     return {};
   }
-  for (const auto& thread : context.threads)
-    if (thread.real_tid == pid) {
-      if (pid != context.process.pid().value)
-        return cannot_save(file, "a pidfd of a thread that is not the first one");
-      record.set_pid(context.runtime->virtual_pid);
+  for (const auto& member : context.job.members)
+    if (member.process.pid().value == pid) {
+      record.set_pid(member.runtime->virtual_pid);
       return {};
     }
+  if (context.job.virtual_id(pid) != 0)
+    return cannot_save(file, "a pidfd of a thread that is not the first one");
   return cannot_save(file, fmt::format("a pidfd of process {}", pid));
 }
 
@@ -56,10 +56,10 @@ Result<Fd> of_an_ended_process() {
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pidfd();
   if (record.pid() == kEnded) return of_an_ended_process();
-  if (record.pid() != context.image.pid())
-    return refusal("a pidfd of a process that is not in the image");
+  const auto* member = context.job.member(record.pid());
+  if (member == nullptr) return refusal("a pidfd of a process that is not in the image");
   Fd fd(static_cast<int>(
-      ::syscall(SYS_pidfd_open, context.process.pid().value, record.thread() ? kThread : 0U)));
+      ::syscall(SYS_pidfd_open, member->process.pid().value, record.thread() ? kThread : 0U)));
   if (!fd.valid()) return os_failure("make the pidfd of the new process");
   return fd;
 }

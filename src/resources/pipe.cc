@@ -73,7 +73,7 @@ Result<> capture_pipe(CaptureContext& context, OpenFile& file, std::uint64_t id)
   CAIRN_ASSIGN(const Fd reader, reading_end(file));
   CAIRN_ASSIGN(auto data, copy_pipe_data(reader.get()));
   // Whether the buffers are packets is known by the writing ends' O_DIRECT.
-  for (const auto& other : context.files)
+  for (const auto& other : context.job.files)
     if (other.info.st_dev == file.info.st_dev && other.info.st_ino == file.info.st_ino &&
         other.writable() && (other.flags & O_DIRECT))
       record.set_packet_mode(true);
@@ -89,15 +89,15 @@ Result<> capture_pipe(CaptureContext& context, OpenFile& file, std::uint64_t id)
     CAIRN_TRY(split_packets(data, from.get(), record));
   }
   record.set_data(std::move(data));
-  context.result.objects.push_back(std::move(object));
+  context.job.result.objects.push_back(std::move(object));
   return {};
 }
 
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   const auto key = std::pair(file.info.st_dev, file.info.st_ino);
-  auto found = context.pipes.find(key);
-  if (found == context.pipes.end()) {
-    found = context.pipes.emplace(key, context.new_id()).first;
+  auto found = context.job.pipes.find(key);
+  if (found == context.job.pipes.end()) {
+    found = context.job.pipes.emplace(key, context.job.new_id()).first;
     CAIRN_TRY(capture_pipe(context, file, found->second));
   }
   auto& end = *object.mutable_pipe_end();
@@ -132,15 +132,16 @@ Result<Fd> create_pipe(RebuildContext& context, const image::KernelObject& objec
   if (::fcntl(writer.get(), F_SETPIPE_SZ, static_cast<int>(record.capacity())) < 0)
     return os_failure("give a pipe its capacity", fmt::format("({} bytes)", record.capacity()));
   CAIRN_TRY(write_data(writer.get(), record));
-  context.pipes[object.id()] = {std::move(reader), std::move(writer)};
+  context.job.pipes[object.id()] = {std::move(reader), std::move(writer)};
   return Fd();
 }
 
 // Each record is an open file of its own: opened anew by way of the first one.
 Result<Fd> create_end(RebuildContext& context, const image::KernelObject& object) {
   const auto& end = object.pipe_end();
-  const auto found = context.pipes.find(end.pipe_id());
-  if (found == context.pipes.end()) return refusal("a pipe's end whose pipe is not in the image");
+  const auto found = context.job.pipes.find(end.pipe_id());
+  if (found == context.job.pipes.end())
+    return refusal("a pipe's end whose pipe is not in the image");
   const int access = end.read() && end.write() ? O_RDWR : end.read() ? O_RDONLY : O_WRONLY;
   const auto path = fmt::format("/proc/self/fd/{}", found->second.first.get());
   Fd opened(::open(path.c_str(), access | O_NONBLOCK | O_CLOEXEC));

@@ -97,7 +97,7 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
       placements.push_back({fd.get(), descriptor.number(),
                             descriptor.close_on_exec() ? std::uint32_t{FD_CLOEXEC} : 0U});
   CAIRN_TRY(context.process.place_fds(placements));
-  context.made[object.id()] = std::move(fd);
+  context.job.made[object.id()] = std::move(fd);
   return {};
 }
 

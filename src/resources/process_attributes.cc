@@ -41,7 +41,7 @@ Result<std::string> read_link(const std::string& path) {
 }
 
 Result<> capture_program(CaptureContext& context, const std::string& status) {
-  auto& program = *context.result.process.mutable_program();
+  auto& program = *context.image.mutable_program();
   program.set_executable(std::string(context.runtime->executable));
   CAIRN_ASSIGN(auto directory, read_link(context.process.proc_path("cwd")));
   struct stat info {};
@@ -87,7 +87,7 @@ Result<> capture_limits(CaptureContext& context) {
   CAIRN_ASSIGN(limits, context.process.read_object<decltype(limits)>(place.address()));
   for (int resource = 0; resource < std::ssize(kLimitNames); ++resource) {
     const rlimit& limit = limits[static_cast<std::size_t>(resource)];
-    auto& record = *context.result.process.add_limits();
+    auto& record = *context.image.add_limits();
     // The kernel's limit of CPU time is for what was used since the last restart.
     const auto before = resource == RLIMIT_CPU ? used_before(*context.runtime) : 0;
     record.set_resource(resource);
@@ -101,7 +101,7 @@ Result<> capture_limits(CaptureContext& context) {
 std::int64_t answer(const abi::LinkSyscall& call) { return call.result < 0 ? 0 : call.result; }
 
 Result<> capture_controls(CaptureContext& context, const std::string& status) {
-  auto& controls = *context.result.process.mutable_controls();
+  auto& controls = *context.image.mutable_controls();
   CAIRN_ASSIGN(const auto place, context.process.scratch_object(std::uint64_t{0}));
   CAIRN_ASSIGN(const auto tsc, context.process.scratch_object(std::uint64_t{0}));
   std::array calls{
@@ -121,8 +121,7 @@ Result<> capture_controls(CaptureContext& context, const std::string& status) {
   controls.set_keep_capabilities(answer(calls[3]) != 0);
   CAIRN_ASSIGN(const auto tsc_mode, context.process.read_object<std::uint32_t>(tsc.address()));
   controls.set_tsc_mode(tsc_mode);
-  context.result.process.mutable_machine()->set_personality(
-      static_cast<std::uint64_t>(answer(calls[5])));
+  context.image.mutable_machine()->set_personality(static_cast<std::uint64_t>(answer(calls[5])));
   controls.set_memory_merge(static_cast<std::int32_t>(answer(calls[6])));
   controls.set_no_new_privs(fdinfo_value(status, "NoNewPrivs") == "1");
   CAIRN_ASSIGN(const auto oom, read_text_file(context.process.proc_path("oom_score_adj")));
@@ -215,7 +214,7 @@ Result<> restore_proc_values(RebuildContext& context) {
 Result<> refuse_unsupported(CaptureContext& context) {
   CAIRN_ASSIGN(const auto status, read_text_file(context.process.proc_path("status")));
   const auto pid = context.process.pid().value;
-  if (fdinfo_value(status, "Seccomp") != "0" && !context.options.door_uses_seccomp)
+  if (fdinfo_value(status, "Seccomp") != "0" && !context.job.options.door_uses_seccomp)
     return refusal(fmt::format("process {} has a seccomp filter, and cannot be saved", pid));
   for (const char* space : {"mnt", "net", "pid", "ipc", "uts", "user", "cgroup", "time"}) {
     const auto theirs = read_link(context.process.proc_path(fmt::format("ns/{}", space)));
@@ -230,7 +229,7 @@ Result<> refuse_unsupported(CaptureContext& context) {
 Result<> capture_attributes(CaptureContext& context) {
   CAIRN_ASSIGN(const auto status, read_text_file(context.process.proc_path("status")));
   CAIRN_TRY(capture_program(context, status));
-  capture_credentials(status, *context.result.process.mutable_credentials());
+  capture_credentials(status, *context.image.mutable_credentials());
   CAIRN_TRY(capture_limits(context));
   return capture_controls(context, status);
 }

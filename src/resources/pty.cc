@@ -169,7 +169,7 @@ Result<> fill_master(int master, const image::Pty& record) {
 }
 
 const image::KernelObject* master_of(const RebuildContext& context, const image::Pty& slave) {
-  for (const auto& object : context.objects)
+  for (const auto& object : context.job.objects)
     if (object.has_pty() && object.pty().master() && object.pty().pair_id() == slave.pair_id())
       return &object;
   return nullptr;
@@ -182,7 +182,7 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   if (record.master()) return open_master(record.index());
   const auto* master = master_of(context, record);
   if (master == nullptr) return refusal("a pseudo terminal whose master is not in the image");
-  Fd& made = context.made[master->id()];
+  Fd& made = context.job.made[master->id()];
   if (!made.valid()) {
     CAIRN_ASSIGN(made, open_master(master->pty().index()));
   }
@@ -194,7 +194,7 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
 
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   if (!object.pty().master()) return {};
-  return fill_master(context.made[object.id()].get(), object.pty());
+  return fill_master(context.job.made[object.id()].get(), object.pty());
 }
 
 }  // namespace

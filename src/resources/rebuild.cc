@@ -1,5 +1,7 @@
 #include "resources/rebuild.h"
 
+#include <fcntl.h>
+
 #include <cstring>
 
 #include "resources/clocks.h"
@@ -38,70 +40,93 @@ Result<> give_runtime_its_state(RebuildContext& context) {
 
 }  // namespace
 
-ProcessRebuild::ProcessRebuild(RemoteProcess& process, const image::ProcessImage& image,
-                               const std::vector<image::KernelObject>& objects,
-                               RebuildOptions options)
-    : context_(std::make_unique<RebuildContext>(
-          RebuildContext{.process = process, .image = image, .objects = objects,
-                         .options = std::move(options)})) {
-  for (const auto& object : objects) context_->by_id[object.id()] = &object;
-  for (const auto& descriptor : image.descriptors())
-    context_->numbers[descriptor.object_id()].push_back(descriptor.number());
+JobRebuild::JobRebuild(std::span<const Process> processes,
+                       const std::vector<image::KernelObject>& objects, RebuildOptions options)
+    : job_(std::make_unique<RebuildJob>(
+          RebuildJob{.objects = objects, .options = std::move(options)})) {
+  for (const auto& object : objects) job_->by_id[object.id()] = &object;
+  for (const auto& process : processes) add_member(*job_, process.remote, process.image);
 }
 
-ProcessRebuild::~ProcessRebuild() = default;
+JobRebuild::~JobRebuild() = default;
 
-Result<> ProcessRebuild::create_objects() {
-  CAIRN_TRY(raise_file_limit(*context_));
-  return create_open_files(*context_);
+Result<> JobRebuild::create_objects() {
+  for (auto& member : job_->members) CAIRN_TRY(raise_file_limit(member));
+  return create_open_files(*job_);
 }
 
-Result<> ProcessRebuild::address_space() { return map_memory(*context_); }
+Result<> JobRebuild::address_space() {
+  for (auto& member : job_->members) CAIRN_TRY(map_memory(member));
+  return {};
+}
 
-Result<> ProcessRebuild::memory() {
-  CAIRN_TRY(write_memory(*context_));
-  CAIRN_TRY(finish_memory(*context_));
-  return restore_layout(*context_);
+Result<> JobRebuild::memory() {
+  for (auto& member : job_->members) {
+    CAIRN_TRY(write_memory(member));
+    CAIRN_TRY(finish_memory(member));
+    CAIRN_TRY(restore_layout(member));
+  }
+  return {};
 }
 
 // The runtime's state comes first, since the threads' numbers are the guest's; and once more at the
 // end, since its clocks go on from that moment.
-Result<> ProcessRebuild::threads() {
-  CAIRN_TRY(give_runtime_its_state(*context_));
-  CAIRN_TRY(make_threads(*context_));
-  return restore_thread_attributes(*context_);
-}
-
-Result<> ProcessRebuild::connect_objects() {
-  CAIRN_TRY(seal_memfds(*context_));  // their contents are in place and mapped
-  CAIRN_TRY(connect_open_files(*context_));
-  CAIRN_TRY(shut_unix_sockets(*context_));
-  CAIRN_TRY(shut_inet_sockets(*context_));
-  context_->lost_peers.clear();
-  return create_posix_timers(*context_);
-}
-
-Result<> ProcessRebuild::state() {
-  CAIRN_TRY(restore_pending_signals(*context_));
-  return restore_attributes(*context_);
-}
-
-Result<> ProcessRebuild::rewind_files() {
-  CAIRN_TRY(resources::rewind_files(*context_));
-  CAIRN_TRY(restore_leases(*context_));
-  return restore_terminal_modes(*context_);
-}
-
-// Our copies of the open files go too: an end of a pipe must be gone when the process closes its own.
-Result<> ProcessRebuild::start_clocks() {
-  CAIRN_TRY(give_runtime_its_state(*context_));
-  CAIRN_TRY(start_timerfds(*context_));
-  CAIRN_TRY(start_timers(*context_));
-  context_->made.clear();
-  context_->pipes.clear();
-  context_->held.clear();
-  context_->mapped_files.clear();
+Result<> JobRebuild::threads() {
+  job_->moment = read_clocks();
+  for (auto& member : job_->members) {
+    CAIRN_TRY(give_runtime_its_state(member));
+    CAIRN_TRY(make_threads(member));
+    CAIRN_TRY(restore_thread_attributes(member));
+  }
   return {};
+}
+
+Result<> JobRebuild::connect_objects() {
+  CAIRN_TRY(seal_memfds(*job_));  // their contents are in place and mapped
+  CAIRN_TRY(connect_open_files(*job_));
+  CAIRN_TRY(shut_unix_sockets(*job_));
+  CAIRN_TRY(shut_inet_sockets(*job_));
+  job_->lost_peers.clear();
+  for (auto& member : job_->members) CAIRN_TRY(create_posix_timers(member));
+  return {};
+}
+
+Result<> JobRebuild::state() {
+  for (auto& member : job_->members) {
+    CAIRN_TRY(restore_pending_signals(member));
+    CAIRN_TRY(restore_attributes(member));
+  }
+  return {};
+}
+
+Result<> JobRebuild::rewind_files() {
+  CAIRN_TRY(resources::rewind_files(*job_));
+  CAIRN_TRY(restore_leases(*job_));
+  return restore_terminal_modes(*job_);
+}
+
+// Our copies of the open files go too: an end of a pipe must be gone when a process closes its own.
+Result<> JobRebuild::start_clocks() {
+  job_->moment = read_clocks();
+  for (auto& member : job_->members) CAIRN_TRY(give_runtime_its_state(member));
+  CAIRN_TRY(start_timerfds(*job_));
+  for (auto& member : job_->members) {
+    CAIRN_TRY(start_timers(member));
+    member.mapped_files.clear();
+  }
+  job_->made.clear();
+  job_->pipes.clear();
+  job_->held.clear();
+  return {};
+}
+
+RebuildContext& add_member(RebuildJob& job, RemoteProcess& process,
+                           const image::ProcessImage& image) {
+  const std::size_t index = job.members.size();
+  for (const auto& descriptor : image.descriptors())
+    job.numbers[descriptor.object_id()].push_back(
+        {index, descriptor.number(), descriptor.close_on_exec() ? std::uint32_t{FD_CLOEXEC} : 0U});
+  return job.members.emplace_back(RebuildContext{job, process, image, index});
 }
 
 }  // namespace cairn::resources

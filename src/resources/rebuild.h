@@ -1,17 +1,20 @@
 #pragma once
-// Builds a saved process inside a fresh one that has said Hello for a restore.
+// Builds the saved processes of a job inside fresh ones that have said Hello for a restore.
 //
-//   check_machine -> create_objects -> address_space -> memory -> threads -> connect_objects -> state
-//                 -> rewind_files -> start_clocks -> (RemoteProcess::go by the caller)
+//   check_machine -> create_objects -> address_space -> memory -> threads -> connect_objects ->
+//   state
+//                 -> rewind_files -> start_clocks -> (RemoteProcess::go for each by the caller)
 //
-// Each phase is called once, in this order. A failure leaves a half-built process, which the caller
-// ends. Nothing outside of it is changed before rewind_files, but that files which are missing here
-// and whose contents are in the image are made anew.
+// Each phase is called once, in this order, and does its part in all processes before the next one
+// begins: what several of them share is made once. A failure leaves half-built processes, which the
+// caller ends. Nothing outside of them is changed before rewind_files, but that files which are
+// missing here and whose contents are in the image are made anew.
 
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,16 +37,21 @@ struct RebuildOptions {
   bool restore_files = true;          // false for --files=none
 };
 
-struct RebuildContext;
+struct RebuildJob;
 
-class ProcessRebuild {
+class JobRebuild {
  public:
-  // `objects` are all kernel objects of the generation; both outlive this.
-  ProcessRebuild(RemoteProcess& process, const image::ProcessImage& image,
-                 const std::vector<image::KernelObject>& objects, RebuildOptions options);
-  ~ProcessRebuild();
-  ProcessRebuild(const ProcessRebuild&) = delete;
-  ProcessRebuild& operator=(const ProcessRebuild&) = delete;
+  struct Process {
+    RemoteProcess& remote;
+    const image::ProcessImage& image;
+  };
+  // Those that live: one that has ended and was not waited for has nothing of all this. `objects`
+  // are all kernel objects of the generation; everything outlives this.
+  JobRebuild(std::span<const Process> processes, const std::vector<image::KernelObject>& objects,
+             RebuildOptions options);
+  ~JobRebuild();
+  JobRebuild(const JobRebuild&) = delete;
+  JobRebuild& operator=(const JobRebuild&) = delete;
 
   Result<> create_objects();   // every descriptor number holds its open file
   Result<> address_space();    // all regions are mapped, writable where pages will come
@@ -55,7 +63,7 @@ class ProcessRebuild {
   Result<> start_clocks();     // timers run: nothing slow may follow
 
  private:
-  std::unique_ptr<RebuildContext> context_;
+  std::unique_ptr<RebuildJob> job_;
 };
 
 // What this machine lacks, one line each: CPU and kernel features, files, identity. Empty: go ahead.

@@ -16,6 +16,7 @@
 #include "resources/proc_file.h"
 #include "resources/pty.h"
 #include "resources/regular_file.h"
+#include "resources/shared_memory.h"
 #include "resources/signalfd.h"
 #include "resources/timerfd.h"
 #include "resources/unix_socket.h"
@@ -28,10 +29,10 @@ namespace cairn::resources {
 // whose queues they may be in flight; epoll sets last, since they may watch anything.
 std::span<const Kind> kinds() {
   static const Kind table[] = {
-      kPathOnlyKind,  kPidFdKind,      kProcFileKind,   kMemFdKind,    kRegularFileKind,
-      kDirectoryKind, kPtyKind,        kDeviceKind,     kTerminalKind, kInheritedKind,
-      kPipeKind,      kPipeEndKind,    kFifoKind,       kEventFdKind,  kTimerFdKind,
-      kSignalFdKind,  kUnixSocketKind, kInetSocketKind, kEpollKind,
+      kPathOnlyKind,    kPidFdKind,     kProcFileKind,   kMemFdKind,      kSharedMemoryKind,
+      kRegularFileKind, kDirectoryKind, kPtyKind,        kDeviceKind,     kTerminalKind,
+      kInheritedKind,   kPipeKind,      kPipeEndKind,    kFifoKind,       kEventFdKind,
+      kTimerFdKind,     kSignalFdKind,  kUnixSocketKind, kInetSocketKind, kEpollKind,
   };
   return table;
 }

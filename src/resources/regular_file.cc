@@ -43,16 +43,16 @@ Result<> plan_content(CaptureContext& context, const OpenFile& file, std::uint64
   ContentPlan plan;
   plan.object_id = object_id;
   plan.bytes = static_cast<std::uint64_t>(file.info.st_size);
-  if (plan.bytes > context.options.file_content_limit)
+  if (plan.bytes > context.job.options.file_content_limit)
     return cannot_save(file, fmt::format("{}, written to and larger than the limit of {} bytes,",
-                                         file.link, context.options.file_content_limit));
+                                         file.link, context.job.options.file_content_limit));
   CAIRN_ASSIGN(plan.file, readable_copy(file));
   // The search for holes moves the offset, which is the process' own if nothing was opened anew.
   const off_t offset = ::lseek(file.copy.get(), 0, SEEK_CUR);
   CAIRN_ASSIGN(plan.runs, pages_of_file(plan.file.get(), plan.bytes));
   if (offset < 0 || ::lseek(file.copy.get(), offset, SEEK_SET) != offset)
     return os_failure("go back to the offset in", file.link);
-  context.result.contents.push_back(std::move(plan));
+  context.job.result.contents.push_back(std::move(plan));
   return {};
 }
 
@@ -68,10 +68,10 @@ Result<bool> has_name(const OpenFile& file) {
 }
 
 image::FileRule rule_for(const CaptureContext& context, const OpenFile& file) {
-  if (context.options.files == FilePolicy::kNone) return image::FILE_RULE_NONE;
+  if (context.job.options.files == FilePolicy::kNone) return image::FILE_RULE_NONE;
   if (!file.writable())
-    return context.options.files == FilePolicy::kSave ? image::FILE_RULE_CONTENT
-                                                      : image::FILE_RULE_NONE;
+    return context.job.options.files == FilePolicy::kSave ? image::FILE_RULE_CONTENT
+                                                          : image::FILE_RULE_NONE;
   return file.flags & O_APPEND ? image::FILE_RULE_LENGTH : image::FILE_RULE_CONTENT;
 }
 
@@ -82,7 +82,7 @@ int strength(image::FileRule rule) {
 // The strongest rule that any open file of the inode asks for is that of the first of them.
 image::FileRule rule_of_inode(const CaptureContext& context, const OpenFile& file) {
   auto rule = rule_for(context, file);
-  for (const auto& other : context.files)
+  for (const auto& other : context.job.files)
     if (other.info.st_ino == file.info.st_ino && other.info.st_dev == file.info.st_dev &&
         strength(rule_for(context, other)) > strength(rule))
       rule = rule_for(context, other);
@@ -100,7 +100,7 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   record.set_offset(offset);
   record.set_open_flags(file.flags & ~kOnlyForOpening);
   const auto key = std::pair(file.info.st_dev, file.info.st_ino);
-  const auto [first, is_first] = context.shared.emplace(key, file.object_id);
+  const auto [first, is_first] = context.job.shared.emplace(key, file.object_id);
   if (!is_first) {
     record.set_same_file_as(first->second);
     return {};
@@ -147,9 +147,9 @@ Result<std::string> find_or_make(RebuildContext& context, const image::KernelObj
   const auto& record = object.regular_file();
   if (record.unlinked()) {
     CAIRN_ASSIGN(Fd fd, make_unnamed(record));
-    CAIRN_TRY(fill_file(context, fd.get(), record.content()));
+    CAIRN_TRY(fill_file(context.job, fd.get(), record.content()));
     auto path = fmt::format("{}{}", kOwnDescriptors, fd.get());
-    context.held.push_back(std::move(fd));
+    context.job.held.push_back(std::move(fd));
     return path;
   }
   CAIRN_ASSIGN(auto present, present_path(record.file()));
@@ -159,7 +159,7 @@ Result<std::string> find_or_make(RebuildContext& context, const image::KernelObj
   Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, record.file().mode() & 07777));
   if (!fd.valid() || ::fchmod(fd.get(), record.file().mode() & 07777) != 0)
     return os_failure("make the missing file", path);
-  CAIRN_TRY(fill_file(context, fd.get(), record.content()));
+  CAIRN_TRY(fill_file(context.job, fd.get(), record.content()));
   return path;
 }
 
@@ -189,7 +189,7 @@ Result<Fd> make_temporary(const RebuildContext& context, const image::RegularFil
   const Fd writable(
       ::open(fmt::format("{}{}", kOwnDescriptors, fd.get()).c_str(), O_RDWR | O_CLOEXEC));
   if (!writable.valid()) return os_failure("open anew the file", file.file().path());
-  CAIRN_TRY(fill_file(context, writable.get(), file.content()));
+  CAIRN_TRY(fill_file(context.job, writable.get(), file.content()));
   return fd;
 }
 
@@ -201,23 +201,24 @@ Result<Fd> open_named(const image::RegularFile& file, const std::string& path, i
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.regular_file();
-  const auto* first = record.same_file_as() == 0 ? &object : context.object(record.same_file_as());
+  const auto* first =
+      record.same_file_as() == 0 ? &object : context.job.object(record.same_file_as());
   if (first == nullptr || !first->has_regular_file())
     return refusal("an open file whose first record is not in the image");
   const int flags = static_cast<int>(record.open_flags()) | O_CLOEXEC;
-  auto found = context.file_paths.find(first->id());
+  auto found = context.job.file_paths.find(first->id());
   Fd fd;
-  if (found == context.file_paths.end() && (flags & O_TMPFILE) == O_TMPFILE &&
+  if (found == context.job.file_paths.end() && (flags & O_TMPFILE) == O_TMPFILE &&
       first->regular_file().unlinked()) {
     CAIRN_ASSIGN(fd, make_temporary(context, first->regular_file(), flags));
     if (fd.valid()) {
       auto path = fmt::format("{}{}", kOwnDescriptors, fd.get());
-      found = context.file_paths.emplace(first->id(), std::move(path)).first;
+      found = context.job.file_paths.emplace(first->id(), std::move(path)).first;
     }
   }
-  if (found == context.file_paths.end()) {
+  if (found == context.job.file_paths.end()) {
     CAIRN_ASSIGN(auto path, find_or_make(context, *first));
-    found = context.file_paths.emplace(first->id(), std::move(path)).first;
+    found = context.job.file_paths.emplace(first->id(), std::move(path)).first;
   }
   if (!fd.valid()) {
     CAIRN_ASSIGN(fd, open_named(first->regular_file(), found->second, flags & ~O_TMPFILE));
@@ -281,10 +282,10 @@ namespace {
 // Removed, and no descriptor is left: what is mapped of it is all that anybody can ever see of it.
 Result<std::uint64_t> capture_nameless(CaptureContext& context, const MappedFile& mapped) {
   const auto key = std::pair(mapped.device, mapped.inode);
-  auto found = context.shared.find(key);
-  if (found == context.shared.end()) {
+  auto found = context.job.shared.find(key);
+  if (found == context.job.shared.end()) {
     image::KernelObject object;
-    object.set_id(context.new_id());
+    object.set_id(context.job.new_id());
     object.set_memory_of(1);
     object.set_status_flags(O_RDWR);
     auto& record = *object.mutable_regular_file();
@@ -293,17 +294,17 @@ Result<std::uint64_t> capture_nameless(CaptureContext& context, const MappedFile
     record.set_open_flags(O_RDWR);
     record.set_unlinked(true);
     record.set_rule(image::FILE_RULE_CONTENT);
-    found = context.shared.emplace(key, object.id()).first;
+    found = context.job.shared.emplace(key, object.id()).first;
     ContentPlan plan;
     plan.object_id = object.id();
-    context.result.contents.push_back(std::move(plan));
-    context.result.objects.push_back(std::move(object));
+    context.job.result.contents.push_back(std::move(plan));
+    context.job.result.objects.push_back(std::move(object));
   }
   const auto& view = mapped.view;
-  CAIRN_ASSIGN(const auto bytes, readable_bytes(context.process, view.address, view.bytes));
-  for (auto& plan : context.result.contents)
+  CAIRN_ASSIGN(const auto bytes, readable_bytes(*view.process, view.address, view.bytes));
+  for (auto& plan : context.job.result.contents)
     if (plan.object_id == found->second && bytes != 0) {
-      plan.views.push_back({view.offset, bytes, view.address});
+      plan.views.push_back({view.offset, bytes, view.address, view.process});
       plan.bytes = std::max(plan.bytes, view.offset + bytes);
       add_run(plan.runs, view.offset, view.offset + bytes);
     }
@@ -316,11 +317,11 @@ Result<std::uint64_t> capture_nameless(CaptureContext& context, const MappedFile
 // the one that stat() says.
 Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const MappedFile& mapped) {
   const auto& [path, device, inode, writable, view] = mapped;
-  const bool by_content = writable && context.options.files != FilePolicy::kNone;
-  for (auto& file : context.files) {
+  const bool by_content = writable && context.job.options.files != FilePolicy::kNone;
+  for (auto& file : context.job.files) {
     if (file.info.st_ino != inode || file.link != path) continue;
-    const auto id = context.shared.at({file.info.st_dev, inode});
-    for (auto& object : context.result.objects)
+    const auto id = context.job.shared.at({file.info.st_dev, inode});
+    for (auto& object : context.job.result.objects)
       if (object.id() == id && by_content &&
           object.regular_file().rule() != image::FILE_RULE_CONTENT) {
         object.mutable_regular_file()->set_rule(image::FILE_RULE_CONTENT);
@@ -336,11 +337,11 @@ Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const MappedF
     return refusal(
         fmt::format("the mapped file {}, which cannot be opened, cannot be saved", path));
   }
-  if (const auto known = context.shared.find({file.info.st_dev, inode});
-      known != context.shared.end())
+  if (const auto known = context.job.shared.find({file.info.st_dev, inode});
+      known != context.job.shared.end())
     return known->second;
   file.link = path;
-  file.object_id = context.new_id();
+  file.object_id = context.job.new_id();
   file.flags = writable ? O_RDWR : O_RDONLY;
   image::KernelObject object;
   object.set_id(file.object_id);
@@ -348,7 +349,9 @@ Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const MappedF
   object.set_memory_of(1);
   CAIRN_TRY(capture(context, file, object));
   const auto id = object.id();
-  context.result.objects.push_back(std::move(object));
+  context.job.result.objects.push_back(std::move(object));
+  file.captured = true;
+  context.job.files.push_back(std::move(file));  // found by whoever maps it next
   return id;
 }
 

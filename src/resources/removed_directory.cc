@@ -39,7 +39,7 @@ void identify_removed(const struct stat& info, const std::string& link,
 }
 
 Result<int> removed_directory(RebuildContext& context, const image::FileIdentity& identity) {
-  Fd& made = context.removed_directories[{identity.device(), identity.inode()}];
+  Fd& made = context.job.removed_directories[{identity.device(), identity.inode()}];
   if (made.valid()) return made.get();
   CAIRN_ASSIGN(const auto path, make_directory(identity.path()));
   Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

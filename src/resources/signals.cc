@@ -133,7 +133,7 @@ Result<> queue_again(RebuildContext& context, int index, const std::string& save
 }  // namespace
 
 Result<> capture_signals(CaptureContext& context) {
-  auto& signals = *context.result.process.mutable_signals();
+  auto& signals = *context.image.mutable_signals();
   for (int signal = 1; signal <= 64; ++signal) {
     const auto& action = context.runtime->actions[signal];
     auto& record = *signals.add_actions();
@@ -143,7 +143,7 @@ Result<> capture_signals(CaptureContext& context) {
     record.set_mask(action.mask);
   }
   // First the threads' own: a thread that takes a signal gets its own before the process' one.
-  for (auto& record : *context.result.process.mutable_threads())
+  for (auto& record : *context.image.mutable_threads())
     for (const auto& thread : context.threads) {
       if (thread.virtual_tid != record.tid()) continue;
       CAIRN_ASSIGN(const auto infos, PendingSignals(context, thread.real_tid, false).copy());

@@ -204,7 +204,7 @@ Result<> copy_queue(CaptureContext& context, int fd, bool stream,
       for (std::size_t at = 0; CMSG_LEN(at) + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
         int number = -1;
         std::memcpy(&number, CMSG_DATA(c) + at, sizeof number);
-        auto adopted = context.adopt(Fd(number));
+        auto adopted = context.job.adopt(Fd(number), context.index);
         if (!adopted)
           outcome = Failure(std::move(adopted).error());
         else
@@ -232,8 +232,9 @@ Result<> send_message(RebuildContext& context, int from, const image::QueuedMess
   if (message.object_ids_size() > 0) {
     std::vector<int> fds;
     for (const auto id : message.object_ids()) {
-      const auto made = context.made.find(id);
-      if (made == context.made.end()) return refusal("a descriptor in flight is not in the image");
+      const auto made = context.job.made.find(id);
+      if (made == context.job.made.end())
+        return refusal("a descriptor in flight is not in the image");
       fds.push_back(made->second.get());
     }
     const std::size_t bytes = fds.size() * sizeof(int);

@@ -186,7 +186,7 @@ Result<> capture_name(CaptureContext& context, std::int32_t tid, image::Thread& 
 // exit status. It comes back as a thread that ends at once.
 Result<> capture_ended_leader(CaptureContext& context) {
   const auto pid = context.process.pid().value;
-  auto& record = *context.result.process.add_threads();
+  auto& record = *context.image.add_threads();
   abi::ThreadState state{};
   state.virtual_tid = context.runtime->virtual_pid;
   CAIRN_ASSIGN(const auto stat, read_text_file(fmt::format("/proc/{}/stat", pid)));
@@ -210,7 +210,7 @@ Result<> capture_threads(CaptureContext& context) {
   });
   if (threads.empty() || threads.front().real_tid != pid) CAIRN_TRY(capture_ended_leader(context));
   for (auto& state : threads) {
-    auto& record = *context.result.process.add_threads();
+    auto& record = *context.image.add_threads();
     CAIRN_TRY(ask_thread(context, state, record));
     describe(state, record);
     CAIRN_ASSIGN(const auto xsave, context.process.xsave(state.real_tid));
@@ -251,6 +251,14 @@ Result<> restore_thread_attributes(RebuildContext& context) {
     CAIRN_TRY(restore_scheduling(context.thread_ids[static_cast<std::size_t>(i)], record));
   }
   return {};
+}
+
+std::int32_t RebuildJob::real_tid(std::int32_t virtual_tid) const {
+  for (const auto& member : members) {
+    if (member.image.pid() == virtual_tid) return member.process.pid().value;
+    if (const auto tid = member.real_tid(virtual_tid); tid != 0) return tid;
+  }
+  return 0;
 }
 
 std::int32_t RebuildContext::real_tid(std::int32_t virtual_tid) const {

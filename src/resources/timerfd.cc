@@ -111,7 +111,7 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
     return {};
   }
   const auto guest_now = before + (after - before) / 2 + context.runtime->monotonic_offset_ns;
-  wind_back(record, guest_now - nanoseconds(context.result.process.clocks().monotonic()));
+  wind_back(record, guest_now - nanoseconds(context.image.clocks().monotonic()));
   return {};
 }
 
@@ -165,14 +165,11 @@ Result<> start(int fd, const image::TimerFd& saved, std::int64_t resumed) {
 
 }  // namespace
 
-Result<> start_timerfds(RebuildContext& context) {
-  CAIRN_ASSIGN(const auto runtime, context.process.runtime_state());
-  const auto resumed =
-      nanoseconds(context.image.clocks().monotonic()) - runtime->monotonic_offset_ns;
-  for (const auto& object : context.objects) {
-    const auto made = context.made.find(object.id());
-    if (object.has_timerfd() && made != context.made.end())
-      CAIRN_TRY(start(made->second.get(), object.timerfd(), resumed));
+Result<> start_timerfds(RebuildJob& job) {
+  for (const auto& object : job.objects) {
+    const auto made = job.made.find(object.id());
+    if (object.has_timerfd() && made != job.made.end())
+      CAIRN_TRY(start(made->second.get(), object.timerfd(), job.moment.monotonic));
   }
   return {};
 }

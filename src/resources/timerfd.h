@@ -7,5 +7,5 @@ namespace cairn::resources {
 extern const Kind kTimerFdKind;
 
 // Sets them running; before that they are disarmed, so that the rebuild takes no time from them.
-Result<> start_timerfds(RebuildContext& context);
+Result<> start_timerfds(RebuildJob& job);
 }  // namespace cairn::resources

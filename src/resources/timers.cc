@@ -106,16 +106,14 @@ Result<> parse_timer(CaptureContext& context, std::istringstream& lines, int id,
     event.tid = found == context.threads.end() ? 0 : found->virtual_tid;
   }
   const auto known = with_owner(clock, [&](std::int32_t owner) {
-    if (owner == context.process.pid().value) return context.runtime->virtual_pid;
-    const auto found = std::find_if(context.threads.begin(), context.threads.end(),
-                                    [&](const auto& thread) { return thread.real_tid == owner; });
-    return found == context.threads.end() ? -1 : found->virtual_tid;
+    const auto known_as = context.job.virtual_id(owner);
+    return known_as != 0 ? known_as : -1;
   });
   if (!known)
-    return refusal(
-        fmt::format("timer {} on the CPU clock of another process, or of a thread that "
-                    "has ended, cannot be saved",
-                    id));
+    return refusal(fmt::format(
+        "timer {} on the CPU clock of a process outside of the job, or of a thread that "
+        "has ended, cannot be saved",
+        id));
   record.set_id(id);
   record.set_clock(*known);
   record.set_sigevent(std::string(reinterpret_cast<const char*>(&event), sizeof event));
@@ -135,8 +133,7 @@ Result<> create_with_id(RebuildContext& context, const image::PosixTimer& record
                         std::uint64_t event, std::uint64_t id_place) {
   auto& process = context.process;
   const auto clock = with_owner(record.clock(), [&](std::int32_t owner) {
-    if (owner == context.image.pid()) return process.pid().value;
-    const auto tid = context.real_tid(owner);
+    const auto tid = context.job.real_tid(owner);
     return tid != 0 ? tid : -1;
   });
   if (!clock)
@@ -172,7 +169,7 @@ Result<> capture_timers(CaptureContext& context) {
     if (left == 0 && interval == 0) continue;
     // Its signal is pending: the kernel lets the timer go on when that is taken.
     if (left == 0) left = interval;
-    auto& record = *context.result.process.add_interval_timers();
+    auto& record = *context.image.add_interval_timers();
     record.set_which(which);
     set_state(*record.mutable_state(), interval,
               left_in_image(context, left, which == ITIMER_REAL));
@@ -183,7 +180,7 @@ Result<> capture_timers(CaptureContext& context) {
   for (std::string line; std::getline(lines, line);) {
     int id = 0;
     if (std::sscanf(line.c_str(), "ID: %d", &id) == 1)
-      CAIRN_TRY(parse_timer(context, lines, id, *context.result.process.add_posix_timers()));
+      CAIRN_TRY(parse_timer(context, lines, id, *context.image.add_posix_timers()));
   }
   return {};
 }

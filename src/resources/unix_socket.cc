@@ -49,7 +49,7 @@ bool matches(const OpenFile& file) {
 bool connection_oriented(int type) { return type == SOCK_STREAM || type == SOCK_SEQPACKET; }
 
 const OpenFile* socket_of_inode(const CaptureContext& context, std::uint32_t inode) {
-  for (const auto& file : context.files)
+  for (const auto& file : context.job.files)
     if (S_ISSOCK(file.info.st_mode) && static_cast<std::uint32_t>(file.info.st_ino) == inode)
       return &file;
   return nullptr;
@@ -58,7 +58,7 @@ const OpenFile* socket_of_inode(const CaptureContext& context, std::uint32_t ino
 // The listener of the process at which this client waits to be accepted.
 Result<bool> waits_inside(const CaptureContext& context, const OpenFile& client) {
   const auto inode = static_cast<std::uint32_t>(client.info.st_ino);
-  for (const auto& file : context.files) {
+  for (const auto& file : context.job.files) {
     if (!matches(file)) continue;
     const auto listening = socket_option(file.copy.get(), SOL_SOCKET, SO_ACCEPTCONN);
     if (!listening || *listening == 0) continue;
@@ -253,7 +253,7 @@ Result<std::pair<Fd, Fd>> make_pair(RebuildContext& context, int type) {
 }
 
 const image::KernelObject* listener_named(const RebuildContext& context, const std::string& raw) {
-  for (const auto& object : context.objects)
+  for (const auto& object : context.job.objects)
     if (object.has_unix_socket() && object.unix_socket().state() == UnixSocket::LISTENING &&
         object.unix_socket().bound().raw() == raw)
       return &object;
@@ -276,10 +276,10 @@ Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocke
   int listener = -1;
   const auto* saved = listener_named(context, raw);
   if (saved != nullptr) {
-    if (!context.made.contains(saved->id())) {
-      CAIRN_ASSIGN(context.made[saved->id()], make_bound(context, saved->unix_socket()));
+    if (!context.job.made.contains(saved->id())) {
+      CAIRN_ASSIGN(context.job.made[saved->id()], make_bound(context, saved->unix_socket()));
     }
-    listener = context.made[saved->id()].get();
+    listener = context.job.made[saved->id()].get();
   } else {
     UnixSocket record;
     record.set_type(server.type());
@@ -310,7 +310,7 @@ Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocke
 
 Result<Fd> create_connected(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.unix_socket();
-  const auto* other = context.object(record.peer_object_id());
+  const auto* other = context.job.object(record.peer_object_id());
   if (other == nullptr || !other->has_unix_socket())
     return refusal("a socket whose peer is not in the image");
   const auto& peer = other->unix_socket();
@@ -329,7 +329,7 @@ Result<Fd> create_connected(RebuildContext& context, const image::KernelObject& 
     CAIRN_ASSIGN(auto swapped, make_accepted(context, peer, record));
     ends = {std::move(swapped.second), std::move(swapped.first)};
   }
-  context.made[other->id()] = std::move(ends.second);
+  context.job.made[other->id()] = std::move(ends.second);
   return std::move(ends.first);
 }
 
@@ -344,7 +344,7 @@ Result<Fd> create_peer_closed(RebuildContext& context, const image::KernelObject
   } else {
     CAIRN_ASSIGN(ends, make_pair(context, record.type()));
   }
-  context.lost_peers[object.id()] = std::move(ends.second);
+  context.job.lost_peers[object.id()] = std::move(ends.second);
   return std::move(ends.first);
 }
 
@@ -361,10 +361,11 @@ Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) 
   const auto& record = object.unix_socket();
   if (record.queue_size() == 0) return {};
   int sender = -1;
-  if (const auto lost = context.lost_peers.find(object.id()); lost != context.lost_peers.end())
+  if (const auto lost = context.job.lost_peers.find(object.id());
+      lost != context.job.lost_peers.end())
     sender = lost->second.get();
-  else if (const auto peer = context.made.find(record.peer_object_id());
-           peer != context.made.end())
+  else if (const auto peer = context.job.made.find(record.peer_object_id());
+           peer != context.job.made.end())
     sender = peer->second.get();
   const bool by_name = !connection_oriented(record.type()) && !record.bound().raw().empty();
   Fd anybody;
@@ -375,11 +376,11 @@ Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) 
   for (const auto& message : record.queue()) {
     int from = sender;
     if (by_name)
-      for (const auto& other : context.objects)
+      for (const auto& other : context.job.objects)
         if (other.has_unix_socket() && !message.from().raw().empty() &&
             other.unix_socket().bound().raw() == message.from().raw() &&
-            context.made.contains(other.id()))
-          from = context.made[other.id()].get();
+            context.job.made.contains(other.id()))
+          from = context.job.made[other.id()].get();
     const RoomyBuffers room(from);
     Reachable name;
     if (by_name) {
@@ -392,7 +393,7 @@ Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) 
 
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.unix_socket();
-  const int fd = context.made[object.id()].get();
+  const int fd = context.job.made[object.id()].get();
   const auto& peer = record.peer_address().raw();
   if (record.state() == UnixSocket::CONNECTED && !connection_oriented(record.type()) &&
       peer_address(fd).empty() && !peer.empty()) {
@@ -402,7 +403,7 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   }
   CAIRN_TRY(fill_queue(context, object));
   for (const auto client : record.pending_object_ids())
-    CAIRN_TRY(lend(context, context.made[client].get(), [&](int number) {
+    CAIRN_TRY(lend(context, context.job.made[client].get(), [&](int number) {
       return connect_inside(context, number, record.bound().raw());
     }));
   return restore_options(fd, record.options());
@@ -411,10 +412,10 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
 }  // namespace
 
 // After every queue is filled: a shut or closed socket takes nothing any more.
-Result<> shut_unix_sockets(RebuildContext& context) {
-  for (const auto& object : context.objects) {
-    const auto made = context.made.find(object.id());
-    if (!object.has_unix_socket() || made == context.made.end()) continue;
+Result<> shut_unix_sockets(RebuildJob& job) {
+  for (const auto& object : job.objects) {
+    const auto made = job.made.find(object.id());
+    if (!object.has_unix_socket() || made == job.made.end()) continue;
     const auto& record = object.unix_socket();
     if (record.state() != UnixSocket::CONNECTED) continue;
     if (record.read_shut()) (void)::shutdown(made->second.get(), SHUT_RD);

@@ -63,7 +63,8 @@ Result<Outcome> build(const Plan& plan, resources::RemoteProcess& process,
     CAIRN_ASSIGN(const storage::PageDataRef ref, storage::PageDataRef::decode(text));
     return plan.reader->memory(ref);
   };
-  resources::ProcessRebuild rebuild(process, image, plan.records.objects, std::move(options));
+  const std::array processes{resources::JobRebuild::Process{process, image}};
+  resources::JobRebuild rebuild(processes, plan.records.objects, std::move(options));
   CAIRN_TRY(rebuild.create_objects());
   CAIRN_TRY(rebuild.address_space());
   outcome.objects = since(last);

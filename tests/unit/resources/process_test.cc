@@ -27,8 +27,10 @@ namespace cairn {
 namespace {
 
 using resources::CaptureContext;
-using resources::ProcessCapture;
+using resources::CaptureJob;
+using resources::JobCapture;
 using resources::RebuildContext;
+using resources::RebuildJob;
 using testing::FakeProcess;
 using testing::Saved;
 
@@ -50,35 +52,35 @@ char* map_at(std::uint64_t offset, std::size_t bytes, int protection, int flags,
 }
 
 // The fake process' own libraries and stacks are outside of the window: only what is inside comes back.
-void keep_window(ProcessCapture& capture) {
-  auto& regions = *capture.process.mutable_regions();
+void keep_window(JobCapture& capture) {
+  auto& regions = *capture.processes.front().mutable_regions();
   for (int i = regions.size() - 1; i >= 0; --i)
     if (regions[i].start() < kWindow || regions[i].start() >= kWindowEnd)
       regions.DeleteSubrange(i, 1);
-  auto& runs = capture.contents.front().runs;
-  std::erase_if(runs, [](const auto& run) {
-    return run.address < kWindow || run.address >= kWindowEnd;
-  });
+  for (auto& content : capture.contents)
+    if (content.object_id == 0)
+      std::erase_if(content.runs, [](const auto& run) {
+        return run.address < kWindow || run.address >= kWindowEnd;
+      });
 }
 
 Result<Saved> save_memory(resources::RemoteProcess& process, resources::CaptureOptions options = {}) {
-  ProcessCapture capture;
-  CaptureContext context{.process = process, .options = options, .result = capture};
-  CAIRN_ASSIGN(context.threads, process.threads());
-  CAIRN_TRY(resources::capture_open_files(context));
-  CAIRN_TRY(resources::capture_memory(context));
+  JobCapture capture;
+  capture.processes.resize(1);
+  CaptureJob job{.options = options, .result = capture};
+  CAIRN_ASSIGN(auto* context, resources::add_member(job, process));
+  CAIRN_TRY(resources::capture_open_files(job));
+  CAIRN_TRY(resources::capture_memory(*context));
+  resources::join_shared_pages(job);
   keep_window(capture);
-  return testing::save(process, capture);
+  return testing::save(capture);
 }
 
 Result<> rebuild_memory(resources::RemoteProcess& process, Saved& saved) {
-  resources::RebuildOptions options{.open_content = saved.open()};
-  RebuildContext context{.process = process, .image = saved.process, .objects = saved.objects,
-                         .options = options};
-  for (const auto& object : saved.objects) context.by_id[object.id()] = &object;
-  for (const auto& descriptor : saved.process.descriptors())
-    context.numbers[descriptor.object_id()].push_back(descriptor.number());
-  CAIRN_TRY(resources::create_open_files(context));
+  RebuildJob job{.objects = saved.objects, .options = {.open_content = saved.open()}};
+  for (const auto& object : saved.objects) job.by_id[object.id()] = &object;
+  auto& context = resources::add_member(job, process, saved.process);
+  CAIRN_TRY(resources::create_open_files(job));
   CAIRN_TRY(resources::map_memory(context));
   CAIRN_TRY(resources::write_memory(context));
   return resources::finish_memory(context);
@@ -384,26 +386,25 @@ TEST(Memory, HugePagesAndSysVAreRefusedByName) {
 // --- timers, signals, attributes
 
 struct Whole {
-  ProcessCapture capture;
-  std::unique_ptr<abi::RuntimeState> runtime;
+  JobCapture capture;
+  [[nodiscard]] const image::ProcessImage& process() const { return capture.processes.front(); }
 };
 
 Result<> with_context(resources::RemoteProcess& process, Whole& whole,
                       const std::function<Result<>(CaptureContext&)>& use) {
   const resources::CaptureOptions options;
-  CaptureContext context{.process = process, .options = options, .result = whole.capture};
-  CAIRN_ASSIGN(whole.runtime, process.runtime_state());
-  context.runtime = whole.runtime.get();
-  CAIRN_ASSIGN(context.threads, process.threads());
-  return use(context);
+  whole.capture.processes.resize(1);
+  CaptureJob job{.options = options, .result = whole.capture};
+  CAIRN_ASSIGN(auto* context, resources::add_member(job, process));
+  return use(*context);
 }
 
 Result<> in_rebuild(resources::RemoteProcess& process, const Whole& whole,
                     const std::function<Result<>(RebuildContext&)>& use) {
   const std::vector<image::KernelObject> none;
-  RebuildContext context{.process = process, .image = whole.capture.process, .objects = none,
-                         .options = {}};
-  for (int i = 0; i < whole.capture.process.threads_size(); ++i) {
+  RebuildJob job{.objects = none, .options = {}};
+  auto& context = resources::add_member(job, process, whole.process());
+  for (int i = 0; i < whole.process().threads_size(); ++i) {
     CAIRN_ASSIGN(const auto tid, process.syscall_on(i, SYS_gettid));
     context.thread_ids.push_back(static_cast<std::int32_t>(tid));
   }
@@ -431,7 +432,7 @@ TEST(Timers, IdsIntervalsAndWhatIsLeft) {
   Whole whole;
   auto captured = with_context(old.remote(), whole, resources::capture_timers);
   ASSERT_TRUE(captured) << captured.error().message();
-  ASSERT_EQ(whole.capture.process.posix_timers_size(), 2);
+  ASSERT_EQ(whole.process().posix_timers_size(), 2);
   FakeProcess fresh(nullptr,
                     [] {
                       itimerspec value{};
@@ -499,7 +500,7 @@ TEST(Signals, PendingOnesComeBackInOrderAndStayWhereTheyWere) {
       return resources::capture_signals(context);
     });
     ASSERT_TRUE(captured) << captured.error().message();
-    EXPECT_EQ(whole.capture.process.signals().pending_size(), 4);
+    EXPECT_EQ(whole.process().signals().pending_size(), 4);
   }
   ASSERT_TRUE(old.remote().thaw());
   EXPECT_EQ(old.wait(), 0);
@@ -560,8 +561,8 @@ TEST(Threads, NamesSchedulingAndSlack) {
   ASSERT_TRUE(captured) << captured.error().message();
   FakeProcess fresh(nullptr, nullptr, {.purpose = abi::LinkPurpose::kRestore});
   const std::vector<image::KernelObject> none;
-  RebuildContext context{.process = fresh.remote(), .image = whole.capture.process, .objects = none,
-                         .options = {}};
+  RebuildJob job{.objects = none, .options = {}};
+  auto& context = resources::add_member(job, fresh.remote(), whole.process());
   ASSERT_TRUE(resources::make_threads(context));
   auto restored = resources::restore_thread_attributes(context);
   ASSERT_TRUE(restored) << restored.error().message();
@@ -590,22 +591,23 @@ TEST(Machine, ThisOneLacksNothingOfItself) {
 
 TEST(Whole, AFakeProcessIsCapturedInAllParts) {
   FakeProcess process(nullptr, nullptr, {.extra_threads = 1});
-  auto capture = resources::capture_process(process.remote(), {});
+  const std::array processes{&process.remote()};
+  auto capture = resources::capture_job(processes, {});
   ASSERT_TRUE(capture) << capture.error().message();
-  EXPECT_EQ(capture->process.threads_size(), 2);
-  EXPECT_EQ(capture->process.descriptors_size(), 3);
-  EXPECT_GT(capture->process.regions_size(), 5);
-  EXPECT_EQ(capture->process.threads(0).tid(), process.pid());
-  for (const auto& region : capture->process.regions())
-    EXPECT_FALSE(abi::in_arena(region.start()));
-  capture->process.set_page_data("x");
-  const auto bytes = image::encode(capture->process);
+  auto& saved = capture->processes.front();
+  EXPECT_EQ(saved.threads_size(), 2);
+  EXPECT_EQ(saved.descriptors_size(), 3);
+  EXPECT_GT(saved.regions_size(), 5);
+  EXPECT_EQ(saved.threads(0).tid(), process.pid());
+  for (const auto& region : saved.regions()) EXPECT_FALSE(abi::in_arena(region.start()));
+  saved.set_page_data("x");
+  const auto bytes = image::encode(saved);
   ASSERT_TRUE(bytes);
   const auto decoded = image::decode_process(*bytes, "the fake process");
   ASSERT_TRUE(decoded) << decoded.error().message();
   EXPECT_TRUE(resources::what_machine_lacks(decoded->machine()).empty());
   ASSERT_FALSE(capture->contents.empty());
-  EXPECT_EQ(capture->contents.front().object_id, 0U);
+  EXPECT_EQ(capture->contents.back().object_id, 0U);
 }
 
 }  // namespace

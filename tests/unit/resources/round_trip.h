@@ -26,8 +26,9 @@
 namespace cairn::testing {
 
 using resources::CaptureContext;
+using resources::CaptureJob;
 using resources::ContentPlan;
-using resources::ProcessCapture;
+using resources::JobCapture;
 
 class KeptPages : public storage::MemoryReader {
  public:
@@ -59,7 +60,7 @@ struct Saved {
   }
 };
 
-inline Result<Saved> save(resources::RemoteProcess& process, ProcessCapture& capture) {
+inline Result<Saved> save(JobCapture& capture) {
   Saved saved;
   std::uint64_t number = 0;
   for (const auto& content : capture.contents) {
@@ -72,11 +73,11 @@ inline Result<Saved> save(resources::RemoteProcess& process, ProcessCapture& cap
         const std::uint64_t at = run.address + i * storage::kPageBytes;
         auto& page = kept.pages_[at];
         page.resize(storage::kPageBytes);
-        CAIRN_TRY(resources::read_content(process, content, at, page));
+        CAIRN_TRY(resources::read_content(content, at, page));
       }
     resources::set_content(capture, content, ref);
   }
-  saved.process = capture.process;
+  saved.process = capture.processes.front();
   for (const auto& object : capture.objects) {
     CAIRN_ASSIGN(const auto bytes, image::encode(object));
     CAIRN_ASSIGN(auto decoded, image::decode_object(bytes, "object"));
@@ -88,18 +89,17 @@ inline Result<Saved> save(resources::RemoteProcess& process, ProcessCapture& cap
 // Open files alone: what most kinds need. The standard streams are left out.
 inline Result<Saved> save_files(resources::RemoteProcess& process,
                                 resources::CaptureOptions options = {}) {
-  ProcessCapture capture;
-  CaptureContext context{.process = process, .options = options, .result = capture};
-  context.next_id = options.first_object_id;
-  CAIRN_ASSIGN(context.threads, process.threads());
-  CAIRN_ASSIGN(const auto runtime, process.runtime_state());
-  context.runtime = runtime.get();
-  capture.process.set_pid(runtime->virtual_pid);
-  capture.process.mutable_runtime()->set_state(
-      std::string(reinterpret_cast<const char*>(runtime.get()), sizeof *runtime));
-  CAIRN_TRY(resources::capture_clocks(context));
-  CAIRN_TRY(resources::capture_open_files(context));
-  return save(process, capture);
+  JobCapture capture;
+  capture.processes.resize(1);
+  CaptureJob job{.options = options, .result = capture, .moment = resources::read_clocks()};
+  CAIRN_ASSIGN(auto* context, resources::add_member(job, process));
+  const auto& runtime = *context->runtime;
+  context->image.set_pid(runtime.virtual_pid);
+  context->image.mutable_runtime()->set_state(
+      std::string(reinterpret_cast<const char*>(&runtime), sizeof runtime));
+  CAIRN_TRY(resources::capture_clocks(*context));
+  CAIRN_TRY(resources::capture_open_files(job));
+  return save(capture);
 }
 
 // Makes, captures, rebuilds and uses; gives back the exit code of `use`, or -1 with a failed test.
@@ -140,10 +140,10 @@ struct RoundTrip {
   }
 
   Result<> rebuild(resources::RemoteProcess& process, Saved& saved) {
-    resources::ProcessRebuild build(process, saved.process, saved.objects,
-                                    {.open_content = saved.open(),
-                                     .stdio = stdio,
-                                     .undo_directory = undo});
+    const std::array processes{resources::JobRebuild::Process{process, saved.process}};
+    resources::JobRebuild build(
+        processes, saved.objects,
+        {.open_content = saved.open(), .stdio = stdio, .undo_directory = undo});
     CAIRN_TRY(build.create_objects());
     CAIRN_TRY(build.connect_objects());
     CAIRN_TRY(build.rewind_files());
