@@ -28,6 +28,11 @@ Result<Fd> open_file(const std::string& path, int flags) {
   return fd;
 }
 
+bool drop_direct(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_DIRECT) != 0 && ::fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 Result<> write_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
                   const std::string& path, FaultPoint fault) {
   while (!bytes.empty()) {
@@ -38,6 +43,7 @@ Result<> write_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset
       now = now >= 2 * kSector ? now / 2 / kSector * kSector : std::max<std::size_t>(now / 2, 1);
     const ssize_t done = ::pwrite(fd, bytes.data(), now, static_cast<off_t>(offset));
     if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && errno == EINVAL && drop_direct(fd)) continue;
     if (done < 0) return os_failure("write", path);
     if (done == 0) return failure(ENOSPC, "write", path);
     bytes = bytes.subspan(static_cast<std::size_t>(done));
@@ -53,6 +59,7 @@ Result<> read_at(int fd, std::span<std::byte> bytes, std::uint64_t offset,
       return failure(injected, "read", path);
     const ssize_t done = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && errno == EINVAL && drop_direct(fd)) continue;
     if (done < 0) return os_failure("read", path);
     if (done == 0) return refusal("read: the file is truncated", path);
     bytes = bytes.subspan(static_cast<std::size_t>(done));

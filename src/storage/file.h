@@ -19,6 +19,9 @@ namespace cairn::storage {
 Result<Fd> create_file(const std::string& path, int flags = 0);
 Result<Fd> open_file(const std::string& path, int flags = 0);  // for reading
 
+// Some file systems take O_DIRECT at the open and fail the transfer with EINVAL: overlayfs before 6.6
+// above tmpfs, FUSE, NFS. True: the flag was set and is not any more, so that another try may succeed.
+bool drop_direct(int fd);
 Result<> write_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
                   const std::string& path, FaultPoint fault);
 // Fails if the file ends before `bytes` is full.

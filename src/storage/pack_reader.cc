@@ -73,6 +73,7 @@ Result<std::span<const std::byte>> InputFile::read(std::uint64_t offset, std::ui
     const ssize_t got =
         ::pread(fd_.get(), place.data() + done, whole - done, static_cast<off_t>(start + done));
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EINVAL && drop_direct(fd_.get())) continue;
     if (got < 0) return os_failure("read", path_);
     if (got == 0) return refusal("read: the file is truncated", path_);
     done += static_cast<std::uint64_t>(got);
