@@ -178,9 +178,10 @@ struct RuntimeState {
   std::int32_t virtual_parent;      // getppid, getpgrp and getsid; 0: not known
   std::int32_t virtual_group;
   std::int32_t virtual_session;
-  std::uint32_t reserved1;
+  std::uint32_t seccomp_door;       // 1: the kernel's seccomp filter of the process is the door's own
   std::uint64_t start_ticks;        // field 22 of /proc/PID/stat; 0: not known
-  std::uint64_t reserved[26];
+  std::uint64_t cpu_view_leaks;     // 1: some cpuid may have told of the machine's own CPU
+  std::uint64_t reserved[25];
 };
 
 }  // namespace cairn::abi

@@ -25,7 +25,7 @@
 namespace cairn::abi {
 
 inline constexpr std::uint64_t kPlanMagic = 0x4e'41'4c'50'4e'52'43ULL;  // "CRNPLAN"
-inline constexpr std::uint32_t kPlanVersion = 2;
+inline constexpr std::uint32_t kPlanVersion = 3;
 inline constexpr std::uint32_t kMaxDisplaced = 24;
 
 struct PlanSite {
@@ -62,16 +62,25 @@ struct PlanHeader {
   std::uint32_t build_id_bytes;
   std::uint8_t build_id[32];
   std::uint64_t file_size;      // of the ELF file the plan was made for
-  std::uint64_t checksum;       // plan_checksum() of the PlanSite records
+  std::uint64_t checksum;       // plan_checksum() of all that follows
+  std::uint32_t cpuid_sites;    // addresses of cpuid instructions, as linked, behind the PlanSite records
+  std::uint32_t cpuid_unknown;  // byte pairs that may be such and could not be told
 };
-static_assert(sizeof(PlanHeader) == 72);
+static_assert(sizeof(PlanHeader) == 80);
+
+inline std::uint64_t plan_body_bytes(const PlanHeader& plan) {
+  return plan.sites * sizeof(PlanSite) + plan.cpuid_sites * sizeof(std::uint64_t);
+}
+inline const std::uint64_t* cpuid_sites(const PlanHeader* plan) {
+  return reinterpret_cast<const std::uint64_t*>(reinterpret_cast<const PlanSite*>(plan + 1) + plan->sites);
+}
 
 // FNV-1a over 64-bit words: the runtime, which has no vector registers, checks it too, since a plan
 // that the file system lost half of would pass every other test.
-inline std::uint64_t plan_checksum(const PlanSite* sites, std::uint32_t count) {
+inline std::uint64_t plan_checksum(const void* body, std::uint64_t length) {
   std::uint64_t hash = 0xcbf29ce484222325;
-  const auto* bytes = reinterpret_cast<const unsigned char*>(sites);
-  for (std::uint64_t i = 0; i < count * sizeof(PlanSite); i += sizeof(std::uint64_t)) {
+  const auto* bytes = static_cast<const unsigned char*>(body);
+  for (std::uint64_t i = 0; i < length; i += sizeof(std::uint64_t)) {
     std::uint64_t word;
     __builtin_memcpy(&word, bytes + i, sizeof word);
     hash = (hash ^ word) * 0x100000001b3;

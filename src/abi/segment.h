@@ -12,12 +12,13 @@
 #include <cstdint>
 
 #include "abi/arena.h"
+#include "abi/cpu_view.h"
 #include "abi/id_table.h"
 
 namespace cairn::abi {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31'47'45'53'4e'52'43ULL;  // "CRNSEG1"
-inline constexpr std::uint32_t kSegmentVersion = 2;
+inline constexpr std::uint32_t kSegmentVersion = 3;
 inline constexpr std::uint32_t kMaxProcesses = 4096;
 inline constexpr std::uint32_t kPlanRequests = 16;
 
@@ -73,6 +74,7 @@ struct JobSegment {
   char runtime_path[4096];
   char plan_cache[4096];   // directory of patch plans (patch_plan.h)
   PlanRequest plans[kPlanRequests];
+  CpuView cpu;             // [agent] before the first instruction of any guest
   ProcessSlot slots[kMaxProcesses];
   IdTable ids;             // all zero until a restart
 };

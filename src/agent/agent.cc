@@ -19,6 +19,7 @@
 #include "base/poll_loop.h"
 #include "base/unix_socket.h"
 #include "checkpoint/checkpoint.h"
+#include "resources/cpu_view.h"
 #include "storage/store.h"
 
 namespace cairn::agent {
@@ -131,6 +132,7 @@ Result<> Agent::make_segment() {
                                                      .mode = settings_.mode});
   if (!segment) return Failure(segment.error());
   segment_.emplace(std::move(*segment));
+  CAIRN_ASSIGN((*segment_)->cpu, resources::make_cpu_view(settings_.cpu_level));
   return {};
 }
 
@@ -142,6 +144,7 @@ Result<> Agent::start() {
   if (settings_.restart_from != 0) {
     CAIRN_ASSIGN(auto plan, restart::read(job.directory, settings_.restart_from));
     plan_ = std::make_unique<restart::Plan>(std::move(plan));
+    (*segment_)->cpu = resources::cpu_view_of(plan_->records.processes.front().machine());
   }
   job.agent_start_time = owner_.start_time;
   job.started_ns = realtime_ns();
@@ -275,7 +278,7 @@ void Agent::make_checkpoint(Order order) {
                       freeze_word_,
                       settings_.job.name,
                       mode_name(settings_.mode),
-                      settings_.mode == abi::DoorMode::kSeccomp};
+                      (*segment_)->cpu};
   checkpoint::Request request;
   request.processes = wait_for_processes(Deadline{order.request.freeze_timeout});
   request.timeout = order.request.timeout;

@@ -33,6 +33,7 @@ struct AgentSettings {
   resources::FilePolicy files = resources::FilePolicy::kAuto;
   unsigned keep = 0;  // generations; 0: all
   abi::DoorMode mode = abi::DoorMode::kAuto;
+  std::uint32_t cpu_level = 0;  // x86-64-vN that programs are told they run on; 0: the CPU itself
   std::string runtime;   // path of cairn-runtime
   std::string planner;   // path of cairn-plan; empty: none
   std::string plan_cache;

@@ -167,7 +167,7 @@ Result<> Round::capture() {
   Stopwatch watch;
   resources::CaptureOptions options;
   options.files = request_.files;
-  options.door_uses_seccomp = job_.door_uses_seccomp;
+  options.cpu = job_.cpu;
   std::vector<resources::RemoteProcess*> processes;
   for (Member& member : members_) processes.push_back(&*member.remote);
   CAIRN_ASSIGN(capture_, resources::capture_job(processes, options));

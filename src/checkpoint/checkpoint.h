@@ -24,7 +24,7 @@ struct Job {
   std::uint32_t& freeze_word;    // the last one used
   std::string name;
   std::string mode;              // of the door, as --mode takes it
-  bool door_uses_seccomp = false;
+  abi::CpuView cpu{};            // what its programs are told of the CPU
 };
 
 struct Request {

@@ -59,6 +59,11 @@ void add_verbs(CLI::App& app, CommandLine& all) {
   // For the help text: the program and its arguments are cut off before the options are parsed.
   verb->add_option("PROGRAM", all.run.command, "The program and its arguments");
   add_job_options(verb, all.run.job);
+  verb->add_option("--cpu", all.run.cpu,
+                   "The CPU that the program is told it runs on, so that it can be restarted on a lesser one: "
+                   "host, x86-64-v2, x86-64-v3, x86-64-v4")
+      ->envname("CAIRN_CPU")
+      ->type_name("LEVEL");
 
   verb = add_verb(app, "checkpoint", "Save a running job", all.checkpoint.common);
   add_job_word(verb, all.checkpoint.job);

@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/program_file.h"
 #include "cli/verbs.h"
+#include "resources/cpu_view.h"
 #include "storage/owner.h"
 
 namespace cairn::cli {
@@ -25,6 +26,13 @@ std::string failure_report(bool json, const Error& error) {
   return report + line + output;
 }
 
+Result<std::uint32_t> cpu_level(const std::string& name) {
+  if (name.empty()) return 0;
+  const auto level = resources::parse_cpu_level(name);
+  if (!level) return refusal("--cpu must be host, x86-64-v2, x86-64-v3 or x86-64-v4, not", "\"" + name + "\"");
+  return *level;
+}
+
 }  // namespace
 
 ExitCode run(const RunOptions& options) {
@@ -37,6 +45,10 @@ ExitCode run(const RunOptions& options) {
   ExitCode code = ExitCode::kOk;
   auto settings = prepare_agent(options.job, code);
   if (!settings) return fail(json, code, settings.error());
+  if (const auto level = cpu_level(options.cpu); !level)
+    return fail(json, ExitCode::kUsage, level.error());
+  else
+    settings->cpu_level = *level;
   agent::JobEntry& job = settings->job;
   job.name = options.job.name.empty()
                  ? std::filesystem::path(options.command.front()).filename().string()

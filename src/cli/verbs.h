@@ -26,6 +26,7 @@ struct JobOptions {
 struct RunOptions {
   CommonOptions common;
   JobOptions job;
+  std::string cpu;
   std::vector<std::string> command;  // PROGRAM ARGS
 };
 [[nodiscard]] ExitCode run(const RunOptions& options);  // returns only if it failed

@@ -36,6 +36,10 @@ Result<> print_plan(const std::string& path) {
       std::printf("  -> %llx", static_cast<unsigned long long>(site.branch_target));
     std::printf("\n");
   }
+  for (const std::uint64_t site : plan.cpuid_sites)
+    std::printf("  %10llx  cpuid\n", static_cast<unsigned long long>(site));
+  if (plan.cpuid_unknown != 0)
+    std::printf("  %u more that may be cpuid\n", plan.cpuid_unknown);
   for (const auto& refused : plan.refused)
     std::printf("  %10llx  left alone: %s\n",
                 static_cast<unsigned long long>(refused.syscall_vaddr), describe(refused.reason));

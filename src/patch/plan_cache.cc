@@ -72,10 +72,10 @@ bool PlanCache::holds(const ElfFile& file) const {
   if (header.magic != abi::kPlanMagic || header.version != abi::kPlanVersion ||
       header.file_size != file.identity().size)
     return false;
-  std::vector<abi::PlanSite> sites(header.sites);
-  const auto bytes = static_cast<ssize_t>(sites.size() * sizeof(abi::PlanSite));
-  return ::read(fd.get(), sites.data(), sites.size() * sizeof(abi::PlanSite)) == bytes &&
-         abi::plan_checksum(sites.data(), header.sites) == header.checksum;
+  std::vector<std::uint64_t> body(abi::plan_body_bytes(header) / sizeof(std::uint64_t));
+  const std::size_t bytes = body.size() * sizeof(std::uint64_t);
+  return ::read(fd.get(), body.data(), bytes) == static_cast<ssize_t>(bytes) &&
+         abi::plan_checksum(body.data(), bytes) == header.checksum;
 }
 
 Result<> PlanCache::store(const ElfFile& file, const Plan& plan) const {

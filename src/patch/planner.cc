@@ -48,16 +48,18 @@ namespace cairn::patch {
 namespace {
 
 constexpr std::uint64_t kSyscallBytes = 2;
+constexpr std::uint8_t kSyscallByte = 0x05, kCpuidByte = 0xa2;  // behind 0f
 constexpr std::uint64_t kJumpBytes = 5;
 constexpr std::uint64_t kLargestFunction = 4ULL << 20;
 constexpr std::uint64_t kLargestGap = 256;  // behind an unwind entry whose control falls through
 constexpr std::uint32_t kRtSigreturn = 15;
 
-void find_candidates(const Segment& segment, std::vector<std::uint64_t>* out) {
+// Every `0f <second_byte>`.
+void find_pairs(const Segment& segment, std::uint8_t second_byte, std::vector<std::uint64_t>* out) {
   const std::uint8_t* bytes = segment.bytes.data();
   const std::size_t size = segment.bytes.size();
   const __m128i first = _mm_set1_epi8(0x0f);
-  const __m128i second = _mm_set1_epi8(0x05);
+  const __m128i second = _mm_set1_epi8(static_cast<char>(second_byte));
   std::size_t i = 0;
   for (; i + 17 <= size; i += 16) {
     const auto here = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + i));
@@ -68,7 +70,7 @@ void find_candidates(const Segment& segment, std::vector<std::uint64_t>* out) {
       out->push_back(segment.range.start + i + static_cast<unsigned>(std::countr_zero(hits)));
   }
   for (; i + 2 <= size; ++i)
-    if (bytes[i] == 0x0f && bytes[i + 1] == 0x05) out->push_back(segment.range.start + i);
+    if (bytes[i] == 0x0f && bytes[i + 1] == second_byte) out->push_back(segment.range.start + i);
 }
 
 struct Function {
@@ -214,13 +216,19 @@ class Planner {
     plan_.build_id.assign(file_.build_id().begin(), file_.build_id().end());
     plan_.identity = file_.identity();
     std::vector<std::uint64_t> candidates;
-    for (const auto& segment : file_.segments())
-      if (segment.executable) find_candidates(segment, &candidates);
+    std::vector<std::uint64_t> cpuid_candidates;
+    for (const auto& segment : file_.segments()) {
+      if (!segment.executable) continue;
+      find_pairs(segment, kSyscallByte, &candidates);
+      find_pairs(segment, kCpuidByte, &cpuid_candidates);
+    }
     plan_.candidates = static_cast<std::uint32_t>(candidates.size());
-    if (candidates.empty()) return std::move(plan_);
+    if (candidates.empty() && cpuid_candidates.empty()) return std::move(plan_);
 
     unwind_.emplace(UnwindTable::load(file_));
     symbols_ = file_.code_symbols();
+    find_cpuid(cpuid_candidates);
+    if (candidates.empty()) return std::move(plan_);
     references_.emplace(file_);
     find_functions(candidates);
     for (auto& [start, function] : functions_) follow(*function);
@@ -229,21 +237,45 @@ class Planner {
   }
 
  private:
+  // A cpuid instruction keeps its place and its length, so that nothing needs to be known but that it
+  // is one: it starts a followed instruction.
+  void find_cpuid(const std::vector<std::uint64_t>& candidates) {
+    std::map<std::uint64_t, Function> functions;
+    for (const std::uint64_t candidate : candidates) {
+      const Range range = function_around(candidate);
+      if (range.size() == 0) continue;
+      const auto [found, added] =
+          functions.try_emplace(range.start, Function{.code = FunctionCode(file_, range), .candidates = {}});
+      const FunctionCode& code = found->second.code;
+      if (added) follow(found->second);
+      if (code.at(candidate) != nullptr)
+        plan_.cpuid_sites.push_back(candidate);
+      else if (!code.reached(candidate) && (!code.valid() || code.unresolved_jump()))
+        ++plan_.cpuid_unknown;
+    }
+    landing_pads_.clear();
+  }
+
+  // Empty: no known function holds it.
+  [[nodiscard]] Range function_around(std::uint64_t candidate) const {
+    Range range;
+    if (const auto entry = unwind_->containing(candidate)) {
+      range = entry->range;
+    } else if (const Symbol* symbol = symbol_containing(candidate)) {
+      range = symbol->range;
+    } else if (const auto previous = unwind_->last_before(candidate);
+               previous && candidate - previous->range.end < kLargestGap) {
+      range = {previous->range.start, unwind_->next_start(candidate)};
+      range.end = std::min(range.end, previous->range.end + kLargestGap);
+    }
+    return range.size() > kLargestFunction ? Range{} : range;
+  }
+
   // ---- step 2
   void find_functions(const std::vector<std::uint64_t>& candidates) {
     for (const std::uint64_t candidate : candidates) {
-      const auto entry = unwind_->containing(candidate);
-      Range range;
-      if (entry) {
-        range = entry->range;
-      } else if (const Symbol* symbol = symbol_containing(candidate)) {
-        range = symbol->range;
-      } else if (const auto previous = unwind_->last_before(candidate);
-                 previous && candidate - previous->range.end < kLargestGap) {
-        range = {previous->range.start, unwind_->next_start(candidate)};
-        range.end = std::min(range.end, previous->range.end + kLargestGap);
-      }
-      if (range.size() == 0 || range.size() > kLargestFunction) {
+      const Range range = function_around(candidate);
+      if (range.size() == 0) {
         ++plan_.outside_of_code;
         continue;
       }
@@ -414,11 +446,17 @@ std::vector<std::uint8_t> Plan::serialize() const {
   header.build_id_bytes = static_cast<std::uint32_t>(build_id.size());
   std::ranges::copy(build_id, header.build_id);
   header.file_size = identity.size;
-  header.checksum = abi::plan_checksum(sites.data(), header.sites);
-  std::vector<std::uint8_t> bytes(sizeof header + sites.size() * sizeof(abi::PlanSite));
+  header.cpuid_sites = static_cast<std::uint32_t>(cpuid_sites.size());
+  header.cpuid_unknown = cpuid_unknown;
+  std::vector<std::uint8_t> bytes(sizeof header);
+  const auto append = [&bytes](const auto& records) {
+    const auto* from = reinterpret_cast<const std::uint8_t*>(records.data());
+    bytes.insert(bytes.end(), from, from + records.size() * sizeof records[0]);
+  };
+  append(sites);
+  append(cpuid_sites);
+  header.checksum = abi::plan_checksum(bytes.data() + sizeof header, bytes.size() - sizeof header);
   std::memcpy(bytes.data(), &header, sizeof header);
-  if (!sites.empty())
-    std::memcpy(bytes.data() + sizeof header, sites.data(), sites.size() * sizeof(abi::PlanSite));
   return bytes;
 }
 

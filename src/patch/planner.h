@@ -29,6 +29,8 @@ struct RefusedSite {
 struct Plan {
   std::vector<abi::PlanSite> sites;  // by ascending syscall_vaddr
   std::vector<RefusedSite> refused;
+  std::vector<std::uint64_t> cpuid_sites;  // cpuid instructions
+  std::uint32_t cpuid_unknown = 0;         // what may be one, in a function that cannot be followed
   std::uint32_t candidates = 0;        // byte pairs that look like a syscall
   std::uint32_t outside_of_code = 0;   // of these, those that no known function reaches
   std::vector<std::uint8_t> build_id;  // empty: the file has none

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "resources/clocks.h"
 #include "resources/context.h"
+#include "resources/cpu_view.h"
 #include "resources/machine.h"
 #include "resources/memory_maps.h"
 #include "resources/open_files.h"
@@ -46,6 +47,15 @@ Result<> capture_runtime(CaptureContext& context) {
   return {};
 }
 
+void capture_machine(CaptureContext& context) {
+  auto& machine = *context.image.mutable_machine();
+  const abi::CpuView& told = context.job.options.cpu;
+  const bool leaks = context.runtime->cpu_view_leaks != 0;
+  describe_machine(machine, leaks ? abi::CpuView{} : told);
+  if (told.level != 0) describe_cpu_view(told, machine);
+  machine.set_text_unpatched(leaks);
+}
+
 // What belongs to one process alone, but for its memory.
 Result<> capture_process(CaptureContext& context) {
   CAIRN_TRY(capture_clocks(context));  // first: what follows takes time
@@ -79,7 +89,7 @@ Result<JobCapture> capture_job(std::span<RemoteProcess* const> processes,
   for (auto& context : job.members) {
     CAIRN_TRY(capture_memory(context));  // after the files, which mappings refer to
     CAIRN_TRY(capture_layout(context));
-    describe_machine(*context.image.mutable_machine());
+    capture_machine(context);
   }
   join_shared_pages(job);
   return result;

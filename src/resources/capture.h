@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "abi/cpu_view.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "image/schema/object.pb.h"
@@ -36,7 +37,7 @@ enum class FilePolicy {
 struct CaptureOptions {
   FilePolicy files = FilePolicy::kAuto;
   std::uint64_t file_content_limit = 4ULL << 30;  // largest file that is saved by content
-  bool door_uses_seccomp = false;  // the process' seccomp filter is the runtime's
+  abi::CpuView cpu{};                             // what the job's programs are told of the CPU
 };
 
 // Pages to be stored together under one PageDataRef.

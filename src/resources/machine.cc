@@ -5,9 +5,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "resources/cpu_view.h"
 #include "resources/file_rewind.h"
 #include "resources/memory_maps.h"
 #include "resources/rebuild.h"
@@ -68,12 +70,41 @@ constexpr std::array kFeatures{
     FeatureBit{0x80000001, 0, 'c', 21, "tbm"}, FeatureBit{0x80000001, 0, 'd', 27, "rdtscp"},
 };
 
+// States that go with a feature of kFeatures. The others are those of MPX, which Linux no longer offers
+// (5.6), and of protection keys, without which a program runs as before.
+constexpr std::uint64_t kStateOfFeatures = ~std::uint64_t{0x8 | 0x10 | 0x200};
+
+// glibc saves registers when it binds a function late: with xsavec, which leaves out what was never
+// used, or with xsave, which writes all that the CPU has of these (STATE_SAVE_MASK) into a room whose
+// size was asked for when the program began.
+constexpr std::uint64_t kSavedByXsave = 0xe6;
+
+bool saves_by_xsave(const image::Machine& machine) {
+  bool xsave = false, xsavec = false;
+  for (const auto& leaf : machine.cpuid()) {
+    if (leaf.leaf() == 1) xsave = (leaf.ecx() >> 27 & 1) != 0;
+    if (leaf.leaf() == 0xd && leaf.subleaf() == 1) xsavec = (leaf.eax() >> 1 & 1) != 0;
+  }
+  return xsave && !xsavec;
+}
+
 std::uint64_t read_xcr0() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1U << 27))) return 0;  // OSXSAVE
   std::uint32_t low = 0, high = 0;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (std::uint64_t{high} << 32) | low;
+}
+
+std::uint32_t room_for_xsave() {
+  const std::uint64_t states = read_xcr0() & kSavedByXsave;
+  std::uint32_t room = 0;
+  for (unsigned state = 2; state < 8; ++state) {
+    unsigned size = 0, offset = 0, c = 0, d = 0;
+    if ((states >> state & 1) != 0 && __get_cpuid_count(0xd, state, &size, &offset, &c, &d))
+      room = std::max(room, offset + size);
+  }
+  return room;
 }
 
 std::string cpu_model() {
@@ -100,10 +131,17 @@ bool has_feature(const image::Machine& machine, const FeatureBit& feature) {
 
 }  // namespace
 
-void describe_machine(image::Machine& machine) {
+void describe_machine(image::Machine& machine, const abi::CpuView& seen) {
+  const bool cut = seen.level != 0;
   for (const auto& [number, subleaf] : kLeaves) {
     unsigned a = 0, b = 0, c = 0, d = 0;
-    if (!__get_cpuid_count(number, subleaf, &a, &b, &c, &d)) continue;
+    if (cut) {
+      const abi::CpuidAnswer* answer = abi::find_answer(seen, number, subleaf);
+      if (answer == nullptr) continue;
+      a = answer->eax, b = answer->ebx, c = answer->ecx, d = answer->edx;
+    } else if (!__get_cpuid_count(number, subleaf, &a, &b, &c, &d)) {
+      continue;
+    }
     auto& leaf = *machine.add_cpuid();
     leaf.set_leaf(number);
     leaf.set_subleaf(subleaf);
@@ -113,7 +151,7 @@ void describe_machine(image::Machine& machine) {
     leaf.set_edx(d);
     if (number == 0xd && subleaf == 0) machine.set_xsave_bytes(b);
   }
-  machine.set_xcr0(read_xcr0());
+  machine.set_xcr0(cut ? seen.xcr0 : read_xcr0());
   machine.set_cpu_model(cpu_model());
   machine.set_task_size(0x7ffffffff000);
   utsname names{};
@@ -126,16 +164,21 @@ void describe_machine(image::Machine& machine) {
 std::vector<std::string> what_machine_lacks(const image::Machine& saved) {
   std::vector<std::string> problems;
   image::Machine here;
-  describe_machine(here);
+  describe_machine(here, {});
   std::string missing;
   for (const auto& feature : kFeatures)
     if (has_feature(saved, feature) && !has_feature(here, feature))
       missing += fmt::format(" {}", feature.name);
   if (!missing.empty())
     problems.push_back(fmt::format("the CPU lacks what the program may use:{}", missing));
-  if ((saved.xcr0() & ~here.xcr0()) != 0)
-    problems.push_back(fmt::format("the CPU or kernel lacks register state of the program "
-                                   "(xcr0 {:#x}, here {:#x})", saved.xcr0(), here.xcr0()));
+  if (const std::uint64_t state = saved.xcr0() & ~here.xcr0() & kStateOfFeatures; state != 0)
+    problems.push_back(fmt::format("the CPU or kernel lacks register state of the program (xcr0 {:#x}, here {:#x})",
+                                   saved.xcr0(), here.xcr0()));
+  if (const std::uint32_t room = room_for_xsave(); saved.cpu_level() == 0 && saves_by_xsave(saved) && saved.xsave_bytes() < room)
+    problems.push_back(fmt::format("this CPU has more registers ({} bytes of state) than the program makes room for ({})",
+                                   room, saved.xsave_bytes()));
+  if (saved.cpu_level() == 0 && !missing.empty())
+    problems.back() += "; a program started with `cairn run --cpu x86-64-v2` (or -v3) uses only what most have";
   if (saved.task_size() > here.task_size())
     problems.push_back("the user's address space is smaller here");
   return problems;

@@ -4,11 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "abi/cpu_view.h"
 #include "image/schema/process.pb.h"
 
 namespace cairn::resources {
 
-void describe_machine(image::Machine& machine);
+// `seen`: what the job's programs are told of the CPU; level 0: the CPU itself.
+void describe_machine(image::Machine& machine, const abi::CpuView& seen);
 std::vector<std::string> what_machine_lacks(const image::Machine& saved);
 
 }  // namespace cairn::resources

@@ -134,6 +134,12 @@ Result<> capture_controls(CaptureContext& context, const std::string& status) {
   return {};
 }
 
+// A soft limit above what this machine lets the user have. Most limits are the machine's own (computed
+// from its memory in fork_init, or set by its login configuration), and a lower one here is no promise
+// broken: what the process uses by now is made or refused by name elsewhere. Those of time and of file
+// sizes are somebody's decision about this very program.
+bool may_be_lower_here(__rlimit_resource resource) { return resource != RLIMIT_CPU && resource != RLIMIT_FSIZE; }
+
 Result<> restore_limits(RebuildContext& context) {
   const auto pid = context.process.pid().value;
   for (const auto& record : context.image.limits()) {
@@ -146,6 +152,7 @@ Result<> restore_limits(RebuildContext& context) {
     // A hard limit that is lower here stays so, as long as what the process uses is not above it.
     if (wanted.rlim_max > now.rlim_max && ::prlimit(pid, resource, &wanted, nullptr) != 0) {
       wanted.rlim_max = now.rlim_max;
+      if (may_be_lower_here(resource)) wanted.rlim_cur = std::min(wanted.rlim_cur, now.rlim_max);
       if (wanted.rlim_cur > wanted.rlim_max)
         return refusal(fmt::format("the limit of {} is lower here ({}) than what the process had ({})",
                                    kLimitNames.at(static_cast<std::size_t>(record.resource())),
@@ -214,7 +221,7 @@ Result<> restore_proc_values(RebuildContext& context) {
 Result<> refuse_unsupported(CaptureContext& context) {
   CAIRN_ASSIGN(const auto status, read_text_file(context.process.proc_path("status")));
   const auto pid = context.process.pid().value;
-  if (fdinfo_value(status, "Seccomp") != "0" && !context.job.options.door_uses_seccomp)
+  if (fdinfo_value(status, "Seccomp") != "0" && context.runtime->seccomp_door == 0)
     return refusal(fmt::format("process {} has a seccomp filter, and cannot be saved", pid));
   for (const char* space : {"mnt", "net", "pid", "ipc", "uts", "user", "cgroup", "time"}) {
     const auto theirs = read_link(context.process.proc_path(fmt::format("ns/{}", space)));

@@ -98,8 +98,9 @@ Result<> capture_scheduling(std::int32_t tid, image::Thread& record) {
   if (bytes < 0) return os_failure("read the CPU mask of thread", std::to_string(tid));
   mask.resize(static_cast<std::size_t>(bytes));
   record.set_affinity(std::move(mask));
-  const long io = ::syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
-  record.set_io_priority(static_cast<std::int32_t>(std::max(io, 0L)));
+  // Of a thread that has none set, kernels before 5.15 report a level, which they and later ones refuse.
+  const long io = std::max(::syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid), 0L);
+  record.set_io_priority(IOPRIO_PRIO_CLASS(io) == IOPRIO_CLASS_NONE ? 0 : static_cast<std::int32_t>(io));
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/host/job.h"
 #include "runtime/host/maps.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/cpu_view.h"
 #include "runtime/intercept/door.h"
 #include "runtime/intercept/entry.h"
 #include "runtime/intercept/front.h"
@@ -89,6 +90,7 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
   inherit_signals(t, boot);
   install_host_actions();
   arm_process(boot.seccomp);
+  arm_cpu_view();
   arm_thread(t);
   if (boot.operation == BootOperation::kRestore) restore_process(start, boot);
 

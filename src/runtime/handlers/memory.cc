@@ -3,6 +3,7 @@
 #include "abi/arena.h"
 #include "runtime/handlers/dispatch.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/cpu_view.h"
 #include "runtime/intercept/text.h"
 #include "sys/syscall.h"
 
@@ -31,7 +32,9 @@ Action mmap(ThreadBlock* t) {
   bool placed = (t->r10 & (kMapFixed | kMapFixedNoreplace)) != 0;
   if (placed && touches_arena(t->rdi, t->rsi))
     return done(t, (t->r10 & kMapFixedNoreplace) != 0 ? -kEEXIST : -kENOMEM);
-  bool text = (t->r10 & kMapAnonymous) == 0 && (t->rdx & kProtExec) != 0 && !static_program();
+  bool executable = (t->rdx & kProtExec) != 0;
+  bool text = (t->r10 & kMapAnonymous) == 0 && executable && !static_program();
+  if (executable && !text) note_unknown_text();
   if (placed && (t->r10 & kMapFixedNoreplace) == 0) text_gone(t->rdi, t->rdi + page_up(t->rsi));
   return pass(t, text ? after_mmap : nullptr);
 }
@@ -44,6 +47,7 @@ Action munmap(ThreadBlock* t) {
 
 Action mprotect(ThreadBlock* t) {
   if (touches_arena(t->rdi, t->rsi)) return done(t, -kENOMEM);
+  if ((t->rdx & kProtExec) != 0) note_unknown_text();
   return pass(t);
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/handlers/time_arguments.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/deliver.h"
+#include "runtime/intercept/extended_state.h"
 #include "runtime/intercept/front.h"
 #include "runtime/intercept/held_signals.h"
 #include "runtime/intercept/site_map.h"
@@ -129,6 +130,7 @@ Action rt_sigreturn(ThreadBlock* t) {
   t->guest_mask = context->mask & ~kUnblockable;
   context->mask = t->guest_mask & ~kHostSignals;
   context->stack = {t->sigstack, 0, 0, t->sigstack_bytes};
+  fit_extended_state(context->mcontext.fpstate);
   context->mcontext.regs[abi::kRip] = to_runnable(context->mcontext.regs[abi::kRip]);
   if (held_signals(t, ~t->guest_mask) != 0) {
     // They arrive in the frame's own context: its mask is set by then.

@@ -216,7 +216,8 @@ sys::SysResult install_action(int signal, const abi::GuestSigaction& action) {
 }
 
 void install_host_actions() {
-  for (int signal : {kSigsys, abi::kParkSignal, kSigsegv, kSigbus}) {
+  for (int signal : {kSigsys, abi::kParkSignal, kSigsegv, kSigbus, kSigill}) {
+    if (!kernel_action_is_ours(signal)) continue;
     auto done = install_action(signal, abi::GuestSigaction{});
     if (!done.ok()) die("cannot install a signal handler; error", done.raw);
   }
@@ -245,6 +246,7 @@ void cairn_front(int signal, KernelSiginfo* info, KernelUcontext* context) {
     regs[abi::kRip] = label(cairn_copy_fault);
     return;
   }
+  if (answer_cpuid(signal, *info, context)) return;
   ThreadBlock* t = current();
   if (on_signal_stack(t, *context)) return postpone_nested(t, context, signal, info);
 

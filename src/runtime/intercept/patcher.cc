@@ -114,9 +114,9 @@ bool valid_plan(const abi::PlanHeader* plan, std::uint64_t bytes) {
   if (bytes < sizeof(abi::PlanHeader) || plan->magic != abi::kPlanMagic ||
       plan->version != abi::kPlanVersion)
     return false;
-  if (bytes - sizeof(abi::PlanHeader) < plan->sites * sizeof(abi::PlanSite)) return false;
+  if (bytes - sizeof(abi::PlanHeader) < abi::plan_body_bytes(*plan)) return false;
+  if (abi::plan_checksum(plan + 1, abi::plan_body_bytes(*plan)) != plan->checksum) return false;
   const auto* sites = reinterpret_cast<const abi::PlanSite*>(plan + 1);
-  if (abi::plan_checksum(sites, plan->sites) != plan->checksum) return false;
   std::uint64_t behind = 0;
   for (std::uint32_t i = 0; i < plan->sites; ++i) {
     if (!valid_site(sites[i]) || sites[i].syscall_vaddr - sites[i].before < behind ||

@@ -13,6 +13,7 @@
 #include "runtime/host/job.h"
 #include "runtime/host/kernel_types.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/cpu_view.h"
 #include "runtime/intercept/patcher.h"
 #include "runtime/intercept/site_map.h"
 #include "sys/syscall.h"
@@ -162,6 +163,7 @@ bool apply(int plan_fd, std::uint64_t start, std::uint64_t end, std::uint64_t bi
         door_mode() == abi::DoorMode::kPatchOnly ? Trampolines::kPatch : Trampolines::kKeep;
     auto applied = apply_plan(plan, bytes, bias, start, end, prot, &block, trampolines);
     usable = applied.ok() || applied.error() != kEINVAL;
+    if (usable) hide_cpuid(plan, bias, start, end, prot);
     if (applied.ok() && block.address != 0 && !register_block(block.address).ok())
       die("too many patched libraries in one process");
   }
@@ -183,12 +185,13 @@ bool apply_cached(const TextFile& file, std::uint64_t start, std::uint64_t end, 
 }  // namespace
 
 void text_mapped(int fd, std::uint64_t start, std::uint64_t end, std::uint64_t file_offset, int prot) {
-  if (!job_attached() || door_mode() == abi::DoorMode::kDispatch) return;
+  if (!job_attached()) return;
+  if (door_mode() == abi::DoorMode::kDispatch) return note_unknown_text();
   TextFile file{};
-  if (!describe(fd, file_offset, &file)) return;
+  if (!describe(fd, file_offset, &file)) return note_unknown_text();
   if (apply_cached(file, start, end, prot)) return;
   ask_for_plan(fd);
-  (void)apply_cached(file, start, end, prot);
+  if (!apply_cached(file, start, end, prot)) note_unknown_text();
 }
 
 void set_static_program(bool is_static) { g_static_program = is_static; }

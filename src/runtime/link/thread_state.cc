@@ -5,7 +5,9 @@
 #include "runtime/host/clocks.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/cpu_view.h"
 #include "runtime/intercept/deliver.h"
+#include "runtime/intercept/door.h"
 #include "runtime/intercept/text.h"
 #include "runtime/intercept/vdso.h"
 #include "runtime/link/server.h"
@@ -116,6 +118,8 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->start_ticks = static_cast<std::uint64_t>(g_clocks.start_ticks);
   out->virtual_parent = to_virtual(static_cast<std::int32_t>(sys::call(__NR_getppid).raw));
   out->virtual_group = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getpgid, 0).raw));
+  out->seccomp_door = seccomp_installed() ? 1 : 0;
+  out->cpu_view_leaks = cpu_view_leaks() ? 1 : 0;
   out->virtual_session = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getsid, 0).raw));
   out->guest_vdso = guest_vdso();
   out->static_program = static_program() ? 1 : 0;
@@ -139,6 +143,7 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
               state.children_user_offset_ns, state.children_system_offset_ns,
               static_cast<std::int64_t>(state.start_ticks)});
   set_static_program(state.static_program != 0);
+  restore_cpu_view(state.cpu_view_leaks != 0);
   string_copy(g_executable, sizeof(g_executable), state.executable);
   if (state.socket_timeouts != 0) arm_socket_timeouts();
   return 0;

@@ -16,6 +16,7 @@
 #include "runtime/handlers/exec.h"
 #include "runtime/host/kernel_types.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/cpu_view.h"
 #include "runtime/intercept/text.h"
 #include "runtime/intercept/vdso.h"
 #include "runtime/loader/agent_start.h"
@@ -86,6 +87,8 @@ std::uint64_t copy_string(const char* text, std::uint64_t at) {
   return at - bytes;
 }
 
+constexpr std::uint64_t kHwcap2Fsgsbase = 2;
+
 struct Strings {
   std::uint64_t arg_start, arg_end, env_start, env_end, execfn, random, platform;
 };
@@ -105,6 +108,7 @@ std::uint64_t fill_auxv(const KernelStart& start, const LoadedImage& program, st
       case AT_EXECFN: value = strings.execfn; break;
       case AT_RANDOM: value = strings.random; break;
       case AT_PLATFORM: value = strings.platform; break;
+      case AT_HWCAP2: value = cpu_view_in_force() ? value & ~kHwcap2Fsgsbase : value; break;
       case 27:    // AT_RSEQ_FEATURE_SIZE and
       case 28:    // AT_RSEQ_ALIGN are the kernel's own
       default: break;

@@ -12,8 +12,10 @@
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/boundary.h"
+#include "runtime/intercept/cpu_view.h"
 #include "runtime/intercept/door.h"
 #include "runtime/intercept/entry.h"
+#include "runtime/intercept/extended_state.h"
 #include "runtime/intercept/text.h"
 #include "runtime/intercept/vdso.h"
 #include "runtime/link/server.h"
@@ -79,6 +81,7 @@ std::int32_t prepare(ThreadBlock* t) {
   leave_boundary(t, context);
   context->stack = {t->sigstack, 0, 0, t->sigstack_bytes};
   arm_thread(t);
+  arm_cpu_view();
   return 0;
 }
 
@@ -165,6 +168,7 @@ std::int32_t put_xsave(std::int32_t index, const void* bytes, std::uint64_t coun
   ThreadBlock* t = made_thread(index);
   if (t == nullptr || count > t->sigstack_bytes / 2) return -kEINVAL;
   memcpy(reinterpret_cast<void*>(xsave_address(t)), bytes, count);
+  fit_extended_state(xsave_address(t));
   context_of(t)->mcontext.fpstate = xsave_address(t);
   return 0;
 }

@@ -580,7 +580,7 @@ TEST(Threads, NamesSchedulingAndSlack) {
 
 TEST(Machine, ThisOneLacksNothingOfItself) {
   image::Machine machine;
-  resources::describe_machine(machine);
+  resources::describe_machine(machine, {});
   EXPECT_GT(machine.cpuid_size(), 3);
   EXPECT_TRUE(resources::what_machine_lacks(machine).empty());
   for (auto& leaf : *machine.mutable_cpuid())
