@@ -15,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import debian  # noqa: E402  (after the path)
+
 SKIPPED = 77
 USER = "someone"
-MIRROR = "http://deb.debian.org/debian"
 
 # Runs inside the new namespaces; $1 is the root directory, $2 the user, $3 the command.
 INSIDE = r"""
@@ -40,7 +42,7 @@ def skip(reason):
 
 
 def make_machine(root, source, user):
-    subprocess.run(["debootstrap", "--variant=minbase", "--include=sudo", "bookworm", root, MIRROR],
+    subprocess.run(["debootstrap", "--variant=minbase", "--include=sudo", "bookworm", root, debian.mirror()],
                    check=True, stdout=subprocess.DEVNULL)
     if user != "root":
         subprocess.run(["chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", user], check=True)
@@ -60,6 +62,8 @@ def main():
         skip("only root can make a root directory")
     if not shutil.which("debootstrap"):
         skip("no debootstrap")
+    if debian.mirror() is None:
+        skip("apt has no mirror")
     user = "root" if options.root else USER
     base = pathlib.Path(tempfile.mkdtemp(prefix="cairn-bare-", dir="/var/tmp"))
     try:
