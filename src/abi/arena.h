@@ -8,6 +8,7 @@
 //   + kHostHeap     thread blocks, tables, buffers: made anew in every process
 //   + kSegment      the job segment, shared by all processes of a job on a node (segment.h)
 //   + kVdso         the kernel's own vvar and vdso, moved here
+//   + kJournal      the journal of files, from the first commit on (journal.h)
 //   + kLowerHalf    reserved for MPI
 //   0x7ed000000000  end
 

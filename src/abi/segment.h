@@ -49,7 +49,8 @@ struct ProcessSlot {
   std::atomic<std::uint32_t> exec_count;   // raised at each exec: the address space is another one
   std::atomic<std::uint64_t> start_time;   // /proc/PID/stat field 22: tells a reused pid
   char reason[64];                         // for kUnsupported: one line, NUL-terminated
-  std::uint64_t reserved[2];
+  std::atomic<std::uint32_t> journal;      // the journal_serial whose journal it writes
+  std::uint32_t reserved[3];
 };
 static_assert(sizeof(ProcessSlot) == 120 || sizeof(ProcessSlot) == 128);
 
@@ -73,6 +74,9 @@ struct JobSegment {
   char job_name[64];
   char runtime_path[4096];
   char plan_cache[4096];   // directory of patch plans (patch_plan.h)
+  // Changed only while nothing of the guest runs. 0: there was no commit yet, nothing is noted.
+  std::atomic<std::uint32_t> journal_serial;  // [agent] raised with each new journal
+  char journal[4096];                         // [agent] its directory (journal.h)
   PlanRequest plans[kPlanRequests];
   CpuView cpu;             // [agent] before the first instruction of any guest
   ProcessSlot slots[kMaxProcesses];

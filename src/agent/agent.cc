@@ -71,6 +71,7 @@ class Agent {
   void work(const std::stop_token& stop);
   void make_checkpoint(Order order);
   void prune(Order order);
+  Result<> prune_journals();
   void restart_job();
   void superseded();
   void process_ended(RealPid pid);
@@ -81,6 +82,7 @@ class Agent {
   storage::OwnerRecord owner_;
   std::unique_ptr<restart::Plan> plan_;  // until the restart is done
   std::optional<SegmentFile> segment_;
+  std::optional<resources::FileJournal> journal_;  // none with --files=none
   Fd listener_;
   std::optional<PollLoop> loop_;
   std::optional<JobWatch> watch_;
@@ -145,6 +147,11 @@ Result<> Agent::start() {
     CAIRN_ASSIGN(auto plan, restart::read(job.directory, settings_.restart_from));
     plan_ = std::make_unique<restart::Plan>(std::move(plan));
     (*segment_)->cpu = resources::cpu_view_of(plan_->records.processes.front().machine());
+  }
+  if (settings_.files != resources::FilePolicy::kNone) {
+    journal_.emplace(job.directory, **segment_);
+    // What the job does from the restart on is written down from its first instruction.
+    if (plan_) CAIRN_TRY(journal_->begin({}));
   }
   job.agent_start_time = owner_.start_time;
   job.started_ns = realtime_ns();
@@ -276,6 +283,7 @@ void Agent::make_checkpoint(Order order) {
   checkpoint::Job job{*store_,
                       links_,
                       freeze_word_,
+                      journal_ ? &*journal_ : nullptr,
                       settings_.job.name,
                       mode_name(settings_.mode),
                       (*segment_)->cpu};
@@ -297,6 +305,8 @@ void Agent::make_checkpoint(Order order) {
     if (settings_.keep != 0)
       if (const auto kept = store_->retain(settings_.keep); !kept)
         log_error("remove old generations", "reason={}", log_value(kept.error().message()));
+    if (const auto pruned = prune_journals(); !pruned)
+      log_error("remove old journals", "reason={}", log_value(pruned.error().message()));
   } else {
     log_error("checkpoint failed", "reason={}", log_value(outcome.error().message()));
     answer["job_goes_on"] = !live_slots(*segment_).empty();
@@ -316,6 +326,15 @@ void Agent::prune(Order order) {
     (void)order.client->send(report ? prune_answer(*report) : failure_answer(report.error()));
 }
 
+Result<> Agent::prune_journals() {
+  if (!journal_) return {};
+  CAIRN_ASSIGN(const auto generations, store_->generations());
+  std::vector<resources::JournalPositions> needed;
+  for (const storage::GenerationInfo& generation : generations)
+    needed.push_back(restart::journals_of(generation));
+  return journal_->prune(needed);
+}
+
 // Another incarnation of this job runs somewhere: this one must not go on beside it.
 void Agent::superseded() {
   log_event(LogLevel::kError, "superseded by a newer incarnation: ending this one");
@@ -328,7 +347,8 @@ void Agent::restart_job() {
   std::array<int, 3> stdio;
   for (std::size_t i = 0; i < stdio.size(); ++i) stdio[i] = settings_.stdio[i].get();
   const bool bring_back = settings_.files != resources::FilePolicy::kNone;
-  const auto done = restart::restart(*plan_, links_, pid, stdio, bring_back);
+  const auto done =
+      restart::restart(*plan_, links_, pid, stdio, bring_back, journal_ ? journal_->number() : 0);
   if (done) {
     log_info("restarted", "{}", restart_log_fields(*plan_, *done));
   } else {

@@ -96,6 +96,7 @@ class Round {
   std::unique_ptr<storage::GenerationWriter> writer_;
   std::uint64_t number_ = 0;
   std::vector<storage::NodeSummary> summaries_;
+  std::vector<resources::FileKey> files_in_image_;  // with their content
   bool committed_ = false;
 };
 
@@ -195,6 +196,9 @@ Result<> Round::memory() {
 // Only now are the records whole: they say where the pages are.
 Result<> Round::records() {
   for (image::KernelObject& object : capture_.objects) {
+    if (object.regular_file().rule() == image::FILE_RULE_CONTENT)
+      files_in_image_.emplace_back(object.regular_file().file().device(),
+                                   object.regular_file().file().inode());
     const std::uint64_t id = object.id();
     CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(object)));
     CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kObject), id, bytes));
@@ -220,10 +224,17 @@ Result<> Round::sync() {
 Result<> Round::commit() {
   show("commit");
   Stopwatch watch;
+  // Before the commit, so that no moment is without a journal; one that is begun in vain costs
+  // nothing.
+  resources::JournalPositions journals;
+  if (job_.journal != nullptr) {
+    CAIRN_ASSIGN(journals, job_.journal->begin(files_in_image_));
+  }
   const nlohmann::json info{{"name", job_.name},
                             {"processes", outcome.processes},
                             {"threads", outcome.threads},
-                            {"mode", job_.mode}};
+                            {"mode", job_.mode},
+                            {"journals", resources::positions_to_text(journals)}};
   CAIRN_ASSIGN(outcome.generation, job_.store.commit(number_, summaries_, info.dump()));
   committed_ = true;
   // Before the thaw: nothing of the job may happen after the generation that ends it.
@@ -274,6 +285,8 @@ Result<Outcome> checkpoint(Job& job, const Request& request) {
   CAIRN_TRY(round.check_deadline("sync"));
   CAIRN_TRY(round.commit());
   CAIRN_TRY(round.thaw());
+  if (job.journal != nullptr && !request.kill)
+    CAIRN_TRY(job.journal->check_taken_over(request.processes));
   set_log_generation(0);
   return std::move(round.outcome);
 }

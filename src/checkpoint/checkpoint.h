@@ -13,6 +13,7 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "resources/capture.h"
+#include "resources/file_journal.h"
 #include "storage/store.h"
 
 namespace cairn::checkpoint {
@@ -22,6 +23,7 @@ struct Job {
   storage::Store& store;
   ConnectionQueue& connections;  // processes connect here once they are told to
   std::uint32_t& freeze_word;    // the last one used
+  resources::FileJournal* journal;  // none: files are left as they are
   std::string name;
   std::string mode;              // of the door, as --mode takes it
   abi::CpuView cpu{};            // what its programs are told of the CPU

@@ -8,10 +8,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <mutex>
 
-#include "base/files.h"
+#include "resources/undo_directory.h"
 #include "storage/hash.h"
 
 namespace cairn::resources {
@@ -19,49 +18,8 @@ namespace {
 
 constexpr std::uint64_t kPiece = 1U << 20;
 
-Result<std::string> read_range(int fd, std::uint64_t offset, std::uint64_t bytes) {
-  std::string data(bytes, '\0');
-  std::size_t at = 0;
-  while (at < data.size()) {
-    const ssize_t got = ::pread(fd, data.data() + at, data.size() - at,
-                                static_cast<off_t>(offset + at));
-    if (got < 0) return os_failure("read a file");
-    if (got == 0) break;
-    at += static_cast<std::size_t>(got);
-  }
-  data.resize(at);
-  return data;
-}
-
-// A file of its own in the undo directory, named after the one that it comes from.
-Result<Fd> open_undo(const RebuildJob& job, const std::string& path, const char* what) {
-  const std::filesystem::path directory = job.options.undo_directory;
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return failure(error.value(), "make the undo directory", directory);
-  std::string flat = path;
-  std::replace(flat.begin(), flat.end(), '/', '_');
-  for (int number = 1;; ++number) {
-    const auto name = directory / fmt::format("{}.{}.{}", number, what, flat.substr(
-                                                  flat.size() > 200 ? flat.size() - 200 : 0));
-    Fd fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (fd.valid()) return fd;
-    if (errno != EEXIST) return os_failure("make the undo file", name);
-  }
-}
-
-Result<> keep(const RebuildJob& job, int fd, const std::string& path, const char* what,
-              std::uint64_t from, std::uint64_t to) {
-  if (from >= to) return {};
-  CAIRN_ASSIGN(const Fd undo, open_undo(job, path, what));
-  while (from < to) {
-    CAIRN_ASSIGN(const auto data, read_range(fd, from, std::min(kPiece, to - from)));
-    if (data.empty()) break;
-    CAIRN_TRY(write_all(undo.get(), data));
-    from += data.size();
-  }
-  if (::fsync(undo.get()) != 0) return os_failure("write the undo file of", path);
-  return {};
+UndoDirectory undo_of(const RebuildJob& job) {
+  return UndoDirectory(job.options.undo_directory);
 }
 
 Result<> restore_mtime(int fd, const image::FileIdentity& identity) {
@@ -83,7 +41,7 @@ Result<> cut_to_length(RebuildJob& job, int fd, const image::RegularFile& record
   if (hash != record.tail_hash())
     return refusal("since the checkpoint, something else was written to the file", path);
   if (size == record.size_at_commit()) return {};
-  CAIRN_TRY(keep(job, fd, path, "tail", record.size_at_commit(), size));
+  CAIRN_TRY(undo_of(job).keep(fd, path, "tail", record.size_at_commit(), size));
   if (::ftruncate(fd, static_cast<off_t>(record.size_at_commit())) != 0)
     return os_failure("cut back the file", path);
   return restore_mtime(fd, record.file());
@@ -141,8 +99,8 @@ Result<> bring_content_back(RebuildJob& job, int fd, const image::RegularFile& r
   if (!different) return {};
   struct stat info {};
   if (::fstat(fd, &info) != 0) return os_failure("fstat", record.file().path());
-  CAIRN_TRY(
-      keep(job, fd, record.file().path(), "content", 0, static_cast<std::uint64_t>(info.st_size)));
+  CAIRN_TRY(undo_of(job).keep(fd, record.file().path(), "content", 0,
+                                  static_cast<std::uint64_t>(info.st_size)));
   CAIRN_TRY(fill_file(job, fd, record.content()));
   return restore_mtime(fd, record.file());
 }
@@ -154,8 +112,8 @@ Result<> undo_rename(RebuildJob& job, const std::string& now, const std::string&
   if (other.valid()) {
     struct stat info {};
     if (::fstat(other.get(), &info) != 0) return os_failure("fstat", then);
-    CAIRN_TRY(
-        keep(job, other.get(), then, "replaced", 0, static_cast<std::uint64_t>(info.st_size)));
+    CAIRN_TRY(undo_of(job).keep(other.get(), then, "replaced", 0,
+                                    static_cast<std::uint64_t>(info.st_size)));
   }
   if (::rename(now.c_str(), then.c_str()) != 0) return os_failure("give back its name to", then);
   return {};

@@ -3,11 +3,14 @@
 //   read       every record of the generation is whole, and the references between them hold
 //   check      this machine has what the image needs; until here nothing was started or changed
 //   connect    the fresh process, nothing but a runtime, waits for requests
+//   names      names and files that changed after the commit are what they were: the journals are
+//              undone, since a descriptor can be opened only where its file is
 //   memory     its address space is laid out and all pages are in place, each verified by its hash
-//   objects    every descriptor number holds its open file, then what refers to numbers and to other
+//   objects    every descriptor number holds its open file, then what refers to numbers and to
+//   other
 //              objects is connected
 //   threads    all threads exist, parked, with their registers; clocks, handlers, limits are set
-//   files      files are what they were at the commit: the first change outside of the new process
+//   files      open files are what they were at the commit, too
 //   go         timers run, all threads enter the guest
 //
 // All or nothing: a failure in any step ends the new process and leaves the image as it was.
@@ -21,6 +24,7 @@
 
 #include "base/exit_code.h"
 #include "base/files.h"
+#include "resources/journal_undo.h"
 #include "resources/rebuild.h"
 #include "resources/remote_process.h"
 
@@ -48,16 +52,20 @@ Result<resources::RemoteProcess> connect(ConnectionQueue& connections, RealPid p
   return process;
 }
 
+std::string undo_directory(const Plan& plan) {
+  return plan.directory + "/undo";
+}
+
 // From the connected process to the running one.
-Result<Outcome> build(const Plan& plan, resources::RemoteProcess& process,
-                      std::array<int, 3> stdio, bool bring_back_files) {
+Result<Outcome> build(const Plan& plan, resources::RemoteProcess& process, std::array<int, 3> stdio,
+                      bool bring_back_files, std::uint64_t journal) {
   Outcome outcome;
   auto last = Clock::now();
   const image::ProcessImage& image = plan.records.processes.front();
   resources::RebuildOptions options;
   options.stdio = stdio;
   options.restore_files = bring_back_files;
-  options.undo_directory = plan.directory + "/undo";
+  options.undo_directory = undo_directory(plan);
   options.open_content =
       [&plan](const std::string& text) -> Result<std::unique_ptr<storage::MemoryReader>> {
     CAIRN_ASSIGN(const storage::PageDataRef ref, storage::PageDataRef::decode(text));
@@ -65,6 +73,11 @@ Result<Outcome> build(const Plan& plan, resources::RemoteProcess& process,
   };
   const std::array processes{resources::JobRebuild::Process{process, image}};
   resources::JobRebuild rebuild(processes, plan.records.objects, std::move(options));
+  if (bring_back_files)
+    CAIRN_TRY(resources::undo_journals({.directory = plan.directory + "/journal",
+                                        .positions = plan.journals,
+                                        .without = journal,
+                                        .undo_directory = undo_directory(plan)}));
   CAIRN_TRY(rebuild.create_objects());
   CAIRN_TRY(rebuild.address_space());
   outcome.objects = since(last);
@@ -119,6 +132,11 @@ Result<image::Generation> decode_records(const storage::GenerationReader& reader
   return records;
 }
 
+resources::JournalPositions journals_of(const storage::GenerationInfo& generation) {
+  const auto json = nlohmann::json::parse(generation.info, nullptr, false);
+  return resources::positions_from_text(json.is_object() ? json.value("journals", "") : "");
+}
+
 Result<Plan> read(const std::string& directory, std::uint64_t generation) {
   Plan plan;
   plan.directory = directory;
@@ -132,6 +150,7 @@ Result<Plan> read(const std::string& directory, std::uint64_t generation) {
     plan.name = json.value("name", "");
     plan.mode = json.value("mode", "auto");
   }
+  plan.journals = journals_of(info);
   CAIRN_ASSIGN(plan.records, decode_records(*plan.reader));
   return plan;
 }
@@ -150,7 +169,7 @@ Result<> check_machine(const Plan& plan) {
 }
 
 Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid pid,
-                        std::array<int, 3> stdio, bool bring_back_files) {
+                        std::array<int, 3> stdio, bool bring_back_files, std::uint64_t journal) {
   const auto begun = Clock::now();
   const std::uint64_t started = process_start_time(pid.value);
   auto process = connect(connections, pid);
@@ -159,7 +178,7 @@ Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid 
     ::kill(pid.value, SIGKILL);
     return Failure(process.error());
   }
-  auto outcome = build(plan, *process, stdio, bring_back_files);
+  auto outcome = build(plan, *process, stdio, bring_back_files, journal);
   if (outcome) {
     outcome->total = std::chrono::duration_cast<microseconds>(Clock::now() - begun);
     return outcome;

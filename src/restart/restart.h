@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/strong.h"
 #include "image/image.h"
+#include "resources/file_journal.h"
 #include "storage/generation_reader.h"
 
 namespace cairn::restart {
@@ -22,9 +23,13 @@ struct Plan {
   std::string job_id;
   std::string name;
   std::string mode;             // of the door
+  resources::JournalPositions journals;  // at the commit
   std::unique_ptr<storage::GenerationReader> reader;
   image::Generation records;
 };
+
+// How far the journals of files had come when the generation was committed.
+[[nodiscard]] resources::JournalPositions journals_of(const storage::GenerationInfo& generation);
 
 // Everything of the generation but its pages; those are verified while they are put in place.
 [[nodiscard]] Result<Plan> read(const std::string& directory, std::uint64_t generation);
@@ -47,8 +52,10 @@ struct Outcome {
 // runs. After a failure the process has ended with ExitCode::kFailed, with one line on its standard
 // error and without a guest instruction executed.
 // `bring_back_files`: files are made again what they were at the commit (--files).
+// `journal` is the one that was begun for the time from now on.
 // `stdio` are the restart command's own, as descriptors of ours (-1: closed).
 [[nodiscard]] Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid pid,
-                                      std::array<int, 3> stdio, bool bring_back_files);
+                                      std::array<int, 3> stdio, bool bring_back_files,
+                                      std::uint64_t journal);
 
 }  // namespace cairn::restart

@@ -6,6 +6,7 @@
 #include "runtime/handlers/dispatch.h"
 #include "runtime/host/arena.h"
 #include "runtime/host/job.h"
+#include "runtime/host/journal.h"
 #include "runtime/host/maps.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/cpu_view.h"
@@ -92,6 +93,7 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
   arm_process(boot.seccomp);
   arm_cpu_view();
   arm_thread(t);
+  adopt_journal(nullptr);
   if (boot.operation == BootOperation::kRestore) restore_process(start, boot);
 
   resume_boot_state(boot);

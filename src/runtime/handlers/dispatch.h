@@ -23,6 +23,8 @@ extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], 
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
     kShiftedPathHandlers[];
+// Once there was a commit: what is noted so that a restart can undo it.
+extern const HandlerRow kUndoNameHandlers[], kUndoOpenHandlers[];
 // Once the process has a file that stands for one of /proc, or after a restart a signalfd.
 extern const HandlerRow kStandInHandlers[], kShiftedSignalfdHandlers[];
 

@@ -66,13 +66,6 @@ struct OpenHow {
   std::uint64_t flags, mode, resolve;
 };
 
-std::uint64_t open_flags(const ThreadBlock* t) {
-  if (t->rax == __NR_open) return t->rsi;
-  if (t->rax == __NR_openat) return t->rdx;
-  OpenHow how{};
-  return copy_from_guest(&how, t->rdx, sizeof(how)) == 0 ? how.flags : kONofollow;
-}
-
 bool is_open(std::uint64_t number) {
   return number == __NR_open || number == __NR_openat || number == 437 /* openat2 */;
 }
@@ -219,6 +212,15 @@ Action readlinkat(ThreadBlock* t) {
 }
 
 }  // namespace
+
+std::uint64_t open_flags(const ThreadBlock* t) {
+  constexpr std::uint64_t kCreates = 0x241;  // O_WRONLY|O_CREAT|O_TRUNC
+  if (t->rax == __NR_creat) return kCreates;
+  if (t->rax == __NR_open) return t->rsi;
+  if (t->rax == __NR_openat) return t->rdx;
+  OpenHow how{};
+  return copy_from_guest(&how, t->rdx, sizeof(how)) == 0 ? how.flags : kONofollow;
+}
 
 bool guest_executable(ThreadBlock* t, std::uint64_t dirfd, std::uint64_t path, char* out,
                       std::uint64_t room) {

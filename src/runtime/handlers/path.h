@@ -10,4 +10,7 @@ namespace cairn::runtime {
 bool guest_executable(ThreadBlock* t, std::uint64_t dirfd, std::uint64_t path, char* out,
                       std::uint64_t room);
 
+// Of open, openat, openat2 or creat.
+std::uint64_t open_flags(const ThreadBlock* t);
+
 }  // namespace cairn::runtime

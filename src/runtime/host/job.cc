@@ -1,5 +1,6 @@
 #include "runtime/host/job.h"
 
+#include "runtime/host/journal.h"
 #include "runtime/host/support.h"
 #include "sys/syscall.h"
 
@@ -67,6 +68,7 @@ void join_job(Process* process, std::int32_t slot_before_exec) {
   slot.parked.store(0);
   slot.serve_tid.store(0);
   slot.start_time.store(0);
+  slot.journal.store(adopted_journal());
   slot.exec_count.fetch_add(again ? 1 : 0);
   slot.real_pid.store(process->real_pid);
   process->slot = index;

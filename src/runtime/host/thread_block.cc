@@ -14,7 +14,7 @@ namespace cairn::runtime {
 namespace {
 
 constexpr std::uint64_t kStride = 256 << 10;
-constexpr std::uint64_t kBlockBytes = 24 << 10;
+constexpr std::uint64_t kBlockBytes = 28 << 10;
 constexpr std::uint64_t kHostStackStart = 32 << 10, kHostStackEnd = 96 << 10;
 constexpr std::uint64_t kSigstackStart = 128 << 10, kSigstackEnd = 240 << 10;
 constexpr std::uint32_t kMaxBlocks = static_cast<std::uint32_t>((2ULL << 30) / kStride) * 4;

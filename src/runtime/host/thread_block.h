@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "abi/journal.h"
 #include "abi/link.h"
 #include "abi/park.h"
 #include "runtime/host/block_offsets.h"
@@ -150,6 +151,8 @@ struct ThreadBlock {
   std::uint32_t ended;  // restore: 1 + exit status of a first thread that is not to run any more
   char path_argument[2][kPathRoom];  // paths as the kernel is to see them,
   char path_text[kPathRoom];         // and one as the guest wrote it
+  char journal_path[2][kPathRoom];   // for the journal of files
+  abi::JournalRecord* noted[2];      // of the call under way, to be settled behind it
   Sighand own_sighand;
   Process own_process;
 };

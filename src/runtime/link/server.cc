@@ -2,6 +2,7 @@
 
 #include "abi/segment.h"
 #include "runtime/host/job.h"
+#include "runtime/host/journal.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/entry.h"
 #include "runtime/link/descriptors.h"
@@ -111,8 +112,10 @@ bool LinkServer::serve(ThreadBlock* t) {
   for (;;) {
     received_count_ = 0;
     if (!receive_header(&header)) return false;
-    if (header.type == abi::LinkType::kThaw && purpose_ == abi::LinkPurpose::kCapture)
+    if (header.type == abi::LinkType::kThaw && purpose_ == abi::LinkPurpose::kCapture) {
+      adopt_journal(t->process);
       return reply(header.type, 0, nullptr, 0);
+    }
     if (header.type == abi::LinkType::kGo && purpose_ == abi::LinkPurpose::kRestore) {
       std::int32_t ready = prepare_to_go(t);
       if (!reply(header.type, ready, nullptr, 0)) return false;
@@ -263,6 +266,7 @@ void serve_capture(ThreadBlock* t, abi::ProcessSlot* slot, std::uint32_t freeze_
   LinkServer server;
   if (server.connect(abi::LinkPurpose::kCapture, t->process->slot, freeze_word)) (void)server.serve(t);
   server.close();
+  adopt_journal(t->process);  // also where the agent has died: its last commit counts
 }
 
 }  // namespace cairn::runtime

@@ -1,0 +1,103 @@
+#include "resources/undo_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace cairn::resources {
+namespace {
+
+constexpr std::uint64_t kPiece = 1U << 20;
+constexpr std::size_t kLongestName = 200;
+
+}  // namespace
+
+std::uint64_t next_data(int fd, std::uint64_t at, std::uint64_t end) {
+  if (at >= end) return end;
+  const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
+  if (data < 0) return errno == ENXIO ? end : at;
+  return std::min(static_cast<std::uint64_t>(data), end);
+}
+
+Result<> copy_data(int from, std::uint64_t start, std::uint64_t end, int to) {
+  for (std::uint64_t at = next_data(from, start, end); at < end; at = next_data(from, at, end)) {
+    const off_t hole = ::lseek(from, static_cast<off_t>(at), SEEK_HOLE);
+    const auto stop = hole < 0 ? end : std::min(end, static_cast<std::uint64_t>(hole));
+    while (at < stop) {
+      CAIRN_ASSIGN(const auto data, read_range(from, at, std::min(kPiece, stop - at)));
+      if (data.empty()) return {};  // shorter by now
+      if (::pwrite(to, data.data(), data.size(), static_cast<off_t>(at - start)) !=
+          static_cast<ssize_t>(data.size()))
+        return os_failure("write a file that is kept or brought back");
+      at += data.size();
+    }
+  }
+  return {};
+}
+
+Result<std::string> read_range(int fd, std::uint64_t offset, std::uint64_t bytes) {
+  std::string data(bytes, '\0');
+  std::size_t at = 0;
+  while (at < data.size()) {
+    const ssize_t got =
+        ::pread(fd, data.data() + at, data.size() - at, static_cast<off_t>(offset + at));
+    if (got < 0) return os_failure("read a file");
+    if (got == 0) break;
+    at += static_cast<std::size_t>(got);
+  }
+  data.resize(at);
+  return data;
+}
+
+// Named after what it comes from; nobody else makes names here.
+Result<std::string> UndoDirectory::free_name(const std::string& path, const char* what) const {
+  std::error_code error;
+  std::filesystem::create_directories(directory_, error);
+  if (error) return failure(error.value(), "make the undo directory", directory_);
+  std::string flat = path.substr(path.size() - std::min(path.size(), kLongestName));
+  std::replace(flat.begin(), flat.end(), '/', '_');
+  for (int number = 1;; ++number) {
+    auto name = fmt::format("{}/{}.{}.{}", directory_, number, what, flat);
+    struct stat info {};
+    if (::lstat(name.c_str(), &info) == 0) continue;
+    if (errno == ENOENT) return name;
+    return os_failure("look into the undo directory", directory_);
+  }
+}
+
+Result<> UndoDirectory::keep(int fd, const std::string& path, const char* what, std::uint64_t from,
+                             std::uint64_t to) const {
+  if (from >= to) return {};
+  CAIRN_ASSIGN(const auto name, free_name(path, what));
+  const Fd undo(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!undo.valid()) return os_failure("make the undo file", name);
+  if (::ftruncate(undo.get(), static_cast<off_t>(to - from)) != 0)
+    return os_failure("make the undo file of", path);
+  CAIRN_TRY(copy_data(fd, from, to, undo.get()));
+  if (::fsync(undo.get()) != 0) return os_failure("write the undo file of", path);
+  return {};
+}
+
+Result<> UndoDirectory::take(const std::string& path) const {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0)
+    return errno == ENOENT ? Result<>{} : Result<>(os_failure("look at", path));
+  if (S_ISDIR(info.st_mode) && ::rmdir(path.c_str()) == 0) return {};
+  const bool worth_keeping = S_ISDIR(info.st_mode) || (S_ISREG(info.st_mode) && info.st_size != 0);
+  if (worth_keeping) {
+    CAIRN_ASSIGN(const auto name, free_name(path, "made"));
+    if (::rename(path.c_str(), name.c_str()) == 0) return {};
+    if (errno != EXDEV || S_ISDIR(info.st_mode)) return os_failure("take away", path);
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd.valid()) return os_failure("read what is taken away,", path);
+    CAIRN_TRY(keep(fd.get(), path, "made", 0, static_cast<std::uint64_t>(info.st_size)));
+  }
+  if (::unlink(path.c_str()) != 0) return os_failure("take away", path);
+  return {};
+}
+
+}  // namespace cairn::resources
