@@ -14,6 +14,7 @@
 #include "abi/arena.h"
 #include "abi/cpu_view.h"
 #include "abi/id_table.h"
+#include "abi/sysv_ids.h"
 
 namespace cairn::abi {
 
@@ -81,6 +82,7 @@ struct JobSegment {
   CpuView cpu;             // [agent] before the first instruction of any guest
   ProcessSlot slots[kMaxProcesses];
   IdTable ids;             // all zero until a restart
+  SysvTable sysv;
 };
 
 inline JobSegment* job_segment() { return reinterpret_cast<JobSegment*>(kSegment); }

@@ -286,6 +286,7 @@ void Agent::make_checkpoint(Order order) {
                       journal_ ? &*journal_ : nullptr,
                       settings_.job.name,
                       mode_name(settings_.mode),
+                      (*segment_)->sysv,
                       (*segment_)->cpu};
   checkpoint::Request request;
   request.processes = wait_for_processes(Deadline{order.request.freeze_timeout});
@@ -347,8 +348,8 @@ void Agent::restart_job() {
   std::array<int, 3> stdio;
   for (std::size_t i = 0; i < stdio.size(); ++i) stdio[i] = settings_.stdio[i].get();
   const bool bring_back = settings_.files != resources::FilePolicy::kNone;
-  const auto done =
-      restart::restart(*plan_, links_, pid, stdio, bring_back, journal_ ? journal_->number() : 0);
+  const auto done = restart::restart(*plan_, links_, pid, (*segment_)->sysv, stdio, bring_back,
+                                     journal_ ? journal_->number() : 0);
   if (done) {
     log_info("restarted", "{}", restart_log_fields(*plan_, *done));
   } else {

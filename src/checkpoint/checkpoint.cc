@@ -169,6 +169,7 @@ Result<> Round::capture() {
   resources::CaptureOptions options;
   options.files = request_.files;
   options.cpu = job_.cpu;
+  options.sysv = &job_.sysv;
   std::vector<resources::RemoteProcess*> processes;
   for (Member& member : members_) processes.push_back(&*member.remote);
   CAIRN_ASSIGN(capture_, resources::capture_job(processes, options));

@@ -26,6 +26,7 @@ struct Job {
   resources::FileJournal* journal;  // none: files are left as they are
   std::string name;
   std::string mode;              // of the door, as --mode takes it
+  const abi::SysvTable& sysv;    // what the job knows of System V IPC
   abi::CpuView cpu{};            // what its programs are told of the CPU
 };
 

@@ -14,6 +14,7 @@
 #include "resources/open_files.h"
 #include "resources/process_attributes.h"
 #include "resources/signals.h"
+#include "resources/sysv.h"
 #include "resources/threads.h"
 #include "resources/timers.h"
 
@@ -86,6 +87,7 @@ Result<JobCapture> capture_job(std::span<RemoteProcess* const> processes,
   for (auto& context : job.members) CAIRN_TRY(refuse_unsupported(context));
   for (auto& context : job.members) CAIRN_TRY(capture_process(context));
   CAIRN_TRY(capture_open_files(job));
+  CAIRN_TRY(capture_sysv(job));
   for (auto& context : job.members) {
     CAIRN_TRY(capture_memory(context));  // after the files, which mappings refer to
     CAIRN_TRY(capture_layout(context));

@@ -14,11 +14,13 @@
 // The processes of a job are captured together: what several of them have is one object.
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "abi/cpu_view.h"
+#include "abi/sysv_ids.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "image/schema/object.pb.h"
@@ -38,6 +40,7 @@ struct CaptureOptions {
   FilePolicy files = FilePolicy::kAuto;
   std::uint64_t file_content_limit = 4ULL << 30;  // largest file that is saved by content
   abi::CpuView cpu{};                             // what the job's programs are told of the CPU
+  const abi::SysvTable* sysv = nullptr;           // the job's; null: it has none
 };
 
 // Pages to be stored together under one PageDataRef.
@@ -48,8 +51,10 @@ struct ContentPlan {
   std::vector<storage::PageRun> runs;   // by address (private memory) or by offset (objects)
   std::uint64_t bytes = 0;              // an object's length; its last page may be partly used
 
-  // Where an object's bytes are read: from a file, or where a process has it mapped.
+  // Where an object's bytes are read: from a file, from memory here, or where a process has it
+  // mapped.
   Fd file;
+  std::shared_ptr<const std::byte> memory;
   struct View {
     std::uint64_t offset;
     std::uint64_t bytes;

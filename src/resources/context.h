@@ -72,6 +72,7 @@ struct CaptureJob {
   std::set<OpenFile*, OpenFileOrder> distinct{};              // all of `files` that are open
   std::map<std::pair<dev_t, ino_t>, std::uint64_t> pipes{};   // to the Pipe's object id
   std::map<std::pair<dev_t, ino_t>, std::uint64_t> shared{};  // memory objects, to their object id
+  std::map<std::int32_t, std::uint64_t> sysv_memory{};        // by real id, to their object id
 
   std::uint64_t new_id() { return next_id++; }
   // The open file that this descriptor leads to, which is added if nobody has come with it yet.
@@ -99,6 +100,27 @@ std::string fdinfo_value(const std::string& fdinfo, std::string_view name);
 
 struct RebuildContext;
 
+// System V sets outlive their makers: those of a rebuild that fails are removed.
+class MadeSysvSets {
+ public:
+  MadeSysvSets() = default;
+  MadeSysvSets(const MadeSysvSets&) = delete;
+  MadeSysvSets& operator=(const MadeSysvSets&) = delete;
+  ~MadeSysvSets();
+  struct Set {
+    abi::SysvKind kind;
+    int real_id;
+    bool outside;  // was there before
+  };
+  void add(std::uint64_t object_id, Set set) { sets_[object_id] = set; }
+  void keep() { kept_ = true; }
+  [[nodiscard]] int real_id(std::uint64_t object_id) const { return sets_.at(object_id).real_id; }
+
+ private:
+  std::map<std::uint64_t, Set> sets_;
+  bool kept_ = false;
+};
+
 // What a rebuild knows of all processes together.
 struct RebuildJob {
   const std::vector<image::KernelObject>& objects;
@@ -113,6 +135,7 @@ struct RebuildJob {
   std::map<std::pair<dev_t, ino_t>, Fd> removed_directories{};   // by what they were
   std::map<std::uint64_t, std::string> file_paths{};             // where regular files are now
   std::vector<Fd> held{};                                        // open until the rebuild is done
+  MadeSysvSets sysv_sets{};
 
   [[nodiscard]] const image::KernelObject* object(std::uint64_t id) const;
   // The first process that has a number for the object; without one, the first of all.

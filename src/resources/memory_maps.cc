@@ -20,6 +20,7 @@
 #include "resources/regular_file.h"
 #include "resources/shared_memory.h"
 #include "resources/smaps.h"
+#include "resources/sysv.h"
 
 namespace cairn::resources {
 namespace {
@@ -46,7 +47,6 @@ Result<> refuse_special(const Vma& vma) {
   if (vma.has("ss")) return refuse(vma, "a shadow stack");
   if (vma.protection_key != 0) return refuse(vma, "memory with a protection key");
   if (vma.path.starts_with("/[aio]")) return refuse(vma, "an asynchronous I/O context (io_setup)");
-  if (vma.path.starts_with("/SYSV")) return refuse(vma, "System V shared memory " + vma.path);
   if (vma.path.starts_with("anon_inode:") || vma.path.starts_with("socket:"))
     return refuse(vma, "a mapping of " + vma.path);
   if (vma.path.starts_with("/dev/") && !vma.path.starts_with("/dev/zero") &&
@@ -183,9 +183,16 @@ class MemoryCapture {
       region.set_object_id(capture_shared_memory(context_.job, vma.device, vma.inode, view));
       return shared_pages(vma, region.object_id());
     }
-    region.set_kind(image::MemoryRegion::SHARED_FILE);
     region.set_max_protection(static_cast<std::uint32_t>(PROT_READ | PROT_EXEC |
                                                          (vma.has("mw") ? PROT_WRITE : 0)));
+    if (vma.path.starts_with("/SYSV")) {
+      region.set_kind(image::MemoryRegion::SYSV_SHM);
+      CAIRN_ASSIGN(const auto segment,
+                   capture_sysv_memory(context_.job, static_cast<int>(vma.inode)));
+      region.set_object_id(segment);
+      return {};
+    }
+    region.set_kind(image::MemoryRegion::SHARED_FILE);
     CAIRN_ASSIGN(const auto id, capture_mapped_file(context_, {vma.path, vma.device, vma.inode,
                                                                vma.has("mw"), view}));
     region.set_object_id(id);
@@ -257,6 +264,12 @@ void join_shared_pages(CaptureJob& job) {
 Result<> read_content(const ContentPlan& content, std::uint64_t position,
                       std::span<std::byte> into) {
   if (content.object_id == 0) return content.process->read(position, into);
+  if (content.memory) {
+    const std::uint64_t bytes = std::min<std::uint64_t>(into.size(), content.bytes - position);
+    std::memcpy(into.data(), content.memory.get() + position, bytes);
+    std::memset(into.data() + bytes, 0, into.size() - bytes);
+    return {};
+  }
   if (content.file.valid()) {
     std::size_t done = 0;
     while (done < into.size()) {

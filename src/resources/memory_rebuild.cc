@@ -16,6 +16,7 @@
 #include "resources/file_identity.h"
 #include "resources/memory_maps.h"
 #include "resources/open_files.h"
+#include "resources/sysv.h"
 
 namespace cairn::resources {
 namespace {
@@ -329,6 +330,7 @@ bool only_for_speed(int advice) {
 }  // namespace
 
 Result<> map_memory(RebuildContext& context) {
+  CAIRN_TRY(attach_sysv_memory(context));
   CAIRN_TRY(map_anonymous(context));
   CAIRN_TRY(map_private_files(context));
   CAIRN_TRY(map_shared_files(context));
@@ -344,7 +346,7 @@ Result<> write_memory(RebuildContext& context) {
         [&](std::span<const storage::PageSpan> spans) { return sink.put(spans); }));
   }
   for (const auto& object : context.job.objects)
-    if (object.has_shared_memory() && sink.maps(object.id()) &&
+    if (object.has_shared_memory() && !object.shared_memory().has_sysv() && sink.maps(object.id()) &&
         !context.job.made.contains(object.id()))
       CAIRN_TRY(write_shared(context, sink, object));
   return {};

@@ -119,8 +119,15 @@ Result<> capture_one(CaptureJob& job, OpenFile& file) {
 // The job's own ids in an owner, as the guest knows them; others stay outside of what is saved.
 Result<> translate_owner(const CaptureJob& job, image::KernelObject& object) {
   if (object.owner() == 0) return {};
-  const auto type = object.owner_type();
-  if (type == F_OWNER_PGRP) return {};  // the process group is given by whoever restarts
+  if (object.owner_type() == F_OWNER_PGRP) {
+    // A group without a process of the job is given by whoever restarts.
+    std::int32_t group = 0;
+    for (const auto& member : job.members)
+      if (::getpgid(member.process.pid().value) == object.owner())
+        group = member.runtime->virtual_group;
+    object.set_owner(group);
+    return {};
+  }
   if (const auto known = job.virtual_id(object.owner()); known != 0) {
     object.set_owner(known);
     return {};
@@ -268,9 +275,15 @@ Result<> place_open_files(RebuildContext& context) {
 // By a process that has the file, since the kernel notes whose rights a signal is sent with.
 Result<> restore_owner(RebuildContext& context, const image::KernelObject& object) {
   const int number = context.number_of(object.id());
-  if (object.owner() == 0 || object.owner_type() == F_OWNER_PGRP || number < 0) return {};
-  const f_owner_ex owner{static_cast<decltype(f_owner_ex::type)>(object.owner_type()),
-                         context.job.real_tid(object.owner())};
+  if (object.owner() == 0 || number < 0) return {};
+  f_owner_ex owner{static_cast<decltype(f_owner_ex::type)>(object.owner_type()),
+                   context.job.real_tid(object.owner())};
+  if (object.owner_type() == F_OWNER_PGRP) {
+    owner.pid = 0;
+    for (const auto& member : context.job.members)
+      if (member.image.pgid() == object.owner()) owner.pid = ::getpgid(member.process.pid().value);
+    if (owner.pid == 0) return {};
+  }
   CAIRN_ASSIGN(auto place, context.process.scratch_object(owner));
   CAIRN_TRY(context.process.syscall(SYS_fcntl, number, F_SETOWN_EX, place.address()));
   if (object.owner_signal() != 0)

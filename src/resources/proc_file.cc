@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 namespace cairn::resources {
 namespace {
@@ -16,6 +17,22 @@ namespace {
 constexpr std::string_view kSelf = "/proc/self/";
 
 constexpr std::string_view kTask = "task/";
+
+// "/proc/self/task/4711/stat" taken apart. Of a process: its virtual pid, of the holder: 0.
+struct Entry {
+  std::int32_t pid = 0;
+  std::string rest;  // behind the process' directory
+};
+
+std::optional<Entry> entry_of(const std::string& path) {
+  if (path.starts_with(kSelf)) return Entry{0, path.substr(kSelf.size())};
+  char* end = nullptr;
+  const char* number = path.c_str() + std::string_view("/proc/").size();
+  if (!path.starts_with("/proc/") || *number < '1' || *number > '9') return std::nullopt;
+  const long pid = std::strtol(number, &end, 10);
+  if (*end != '/' && *end != '\0') return std::nullopt;
+  return Entry{static_cast<std::int32_t>(pid), *end == '/' ? end + 1 : ""};
+}
 
 // "task/4711/stat" with the thread's number as the guest knows it; 0: there is no such thread.
 std::string with_thread(const CaptureContext& context, const std::string& entry) {
@@ -38,24 +55,33 @@ bool matches(const OpenFile& file) {
 
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   auto& record = *object.mutable_proc_file();
-  const auto own = fmt::format("/proc/{}/", context.process.pid().value);
-  if (file.link == own.substr(0, own.size() - 1))
-    record.set_path(std::string(kSelf));
-  else if (file.link.starts_with(own))
-    record.set_path(std::string(kSelf) + with_thread(context, file.link.substr(own.size())));
-  else if (file.link.starts_with("/proc/") && file.link.size() > 6 && file.link[6] >= '0' &&
-           file.link[6] <= '9')
-    return cannot_save(file, file.link + ", of another process,");
-  else
-    record.set_path(file.link);
-  if (record.path().starts_with("/proc/self/task/0"))
-    return cannot_save(file, file.link + ", of a thread that has ended,");
+  record.set_path(file.link);
+  if (const auto entry = entry_of(file.link)) {
+    const CaptureContext* owner = nullptr;
+    for (const auto& member : context.job.members)
+      if (member.process.pid().value == entry->pid) owner = &member;
+    if (owner == nullptr) return cannot_save(file, file.link + ", of a process outside of the job,");
+    const auto rest = with_thread(*owner, entry->rest);
+    if (rest.starts_with("task/0"))
+      return cannot_save(file, file.link + ", of a thread that has ended,");
+    record.set_path(owner == &context
+                        ? std::string(kSelf) + rest
+                        : fmt::format("/proc/{}/{}", owner->runtime->virtual_pid, rest));
+  }
   record.set_offset(::lseek(file.copy.get(), 0, SEEK_CUR));
   return {};
 }
 
 bool is_of_thread(const image::KernelObject& object) {
-  return object.proc_file().path().starts_with("/proc/self/task/");
+  const auto entry = entry_of(object.proc_file().path());
+  return entry && entry->rest.starts_with(kTask);
+}
+
+Result<RebuildContext*> owner_of(RebuildContext& context, const Entry& entry) {
+  if (entry.pid == 0) return &context;
+  auto* owner = context.job.member(entry.pid);
+  if (owner == nullptr) return refusal("an open file of a process that is not in the image");
+  return owner;
 }
 
 Result<Fd> open_at_position(const std::string& path, const image::KernelObject& object) {
@@ -77,26 +103,27 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
     if (!placeholder.valid()) return os_failure("open", "/dev/null");
     return placeholder;
   }
-  if (path.starts_with(kSelf))
-    path = fmt::format("/proc/{}/{}", context.process.pid().value, path.substr(kSelf.size()));
+  if (const auto entry = entry_of(path)) {
+    CAIRN_ASSIGN(const auto* owner, owner_of(context, *entry));
+    path = fmt::format("/proc/{}/{}", owner->process.pid().value, entry->rest);
+  }
   return open_at_position(path, object);
 }
 
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   if (!is_of_thread(object)) return {};
-  const std::string entry = object.proc_file().path().substr(kSelf.size());
-  const auto tid = context.real_tid(std::atoi(entry.c_str() + kTask.size()));
+  const auto [pid, entry] = *entry_of(object.proc_file().path());
+  CAIRN_ASSIGN(const auto* owner, owner_of(context, {pid, entry}));
+  const auto tid = owner->real_tid(std::atoi(entry.c_str() + kTask.size()));
   if (tid == 0) return refusal("the image has no such thread:", object.proc_file().path());
   const auto rest = entry.substr(std::min(entry.find('/', kTask.size()), entry.size()));
-  CAIRN_ASSIGN(Fd fd, open_at_position(fmt::format("/proc/{}/task/{}{}", context.process.pid().value,
-                                                   tid, rest),
+  CAIRN_ASSIGN(Fd fd, open_at_position(fmt::format("/proc/{}/task/{}{}",
+                                                   owner->process.pid().value, tid, rest),
                                        object));
-  std::vector<RemoteProcess::Placement> placements;
-  for (const auto& descriptor : context.image.descriptors())
-    if (descriptor.object_id() == object.id())
-      placements.push_back({fd.get(), descriptor.number(),
-                            descriptor.close_on_exec() ? std::uint32_t{FD_CLOEXEC} : 0U});
-  CAIRN_TRY(context.process.place_fds(placements));
+  for (const auto& number : context.job.numbers[object.id()]) {
+    const RemoteProcess::Placement placement{fd.get(), number.fd, number.flags};
+    CAIRN_TRY(context.job.members[number.process].process.place_fds(std::span(&placement, 1)));
+  }
   context.job.made[object.id()] = std::move(fd);
   return {};
 }

@@ -11,15 +11,19 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstring>
 
+#include "base/deadline.h"
 #include "base/files.h"
+#include "resources/open_files.h"
 
 namespace cairn::resources {
 namespace {
 
 constexpr unsigned kFirstSlaveMajor = 136, kLastSlaveMajor = 143;
 constexpr unsigned kMinors = 256;  // of each major number
+constexpr int kUnlocked = 0;
 
 bool is_master(const OpenFile& file) {
   return file.info.st_rdev == makedev(5, 2);
@@ -63,36 +67,100 @@ Result<> write_unprocessed(int slave, std::string_view bytes) {
   return written;
 }
 
-// There is no way to look at what waits in a terminal: it is taken, and put back by way of the
-// slave.
-Result<std::string> waiting_output(int master) {
+std::string take_all(int fd) {
   std::string taken;
-  CAIRN_ASSIGN(const Fd slave, open_slave(master, O_RDWR | O_NONBLOCK));
-  const int off = 0, on = 1;
-  int packets = 0;
-  (void)::ioctl(master, TIOCGPKT, &packets);
-  if (packets != 0 && ::ioctl(master, TIOCPKT, &off) != 0) return os_failure("leave packet mode");
-  for (int left = 0; ::ioctl(master, FIONREAD, &left) == 0 && left > 0;) {
-    std::array<char, 4096> buffer;
-    const ssize_t got = ::read(master, buffer.data(), std::min<std::size_t>(buffer.size(), left));
-    if (got <= 0) break;
+  std::array<char, 4096> buffer;
+  for (;;) {
+    int left = 0;
+    if (::ioctl(fd, FIONREAD, &left) != 0 || left <= 0) return taken;
+    const ssize_t got = ::read(fd, buffer.data(), std::min<std::size_t>(buffer.size(), left));
+    if (got <= 0) return taken;
     taken.append(buffer.data(), static_cast<std::size_t>(got));
   }
-  const auto put_back = taken.empty() ? Result<>{} : write_unprocessed(slave.get(), taken);
-  if (packets != 0 && ::ioctl(master, TIOCPKT, &on) != 0) return os_failure("enter packet mode");
-  if (!put_back) return Failure(put_back.error());
+}
+
+// What was typed and not read yet, typed again past all that the line discipline makes of a key: it
+// has been made of these already. The kernel passes them on in its own time, by the modes of that
+// moment, so they are echoed, and the echo is waited for. The master's queue is empty, and it is not
+// in packet mode.
+Result<> type_unprocessed(int master, int slave, std::string_view bytes) {
+  termios modes{};
+  if (::tcgetattr(slave, &modes) != 0) return os_failure("read the modes of a pty");
+  termios plain = modes;
+  plain.c_iflag &= ~static_cast<tcflag_t>(ISTRIP | INLCR | IGNCR | ICRNL | IUCLC | IXON | PARMRK);
+  plain.c_oflag &= ~static_cast<tcflag_t>(OPOST);
+  plain.c_lflag &= ~static_cast<tcflag_t>(ISIG | IEXTEN | ECHOCTL | ECHONL);
+  plain.c_lflag |= ECHO;
+  for (const int key : {VERASE, VKILL, VEOF, VEOL, VEOL2}) plain.c_cc[key] = _POSIX_VDISABLE;
+  plain.c_cc[VMIN] = modes.c_lflag & ICANON ? _POSIX_VDISABLE : modes.c_cc[VMIN];
+  plain.c_cc[VTIME] = modes.c_lflag & ICANON ? _POSIX_VDISABLE : modes.c_cc[VTIME];
+  if (::tcsetattr(slave, TCSANOW, &plain) != 0) return os_failure("set the modes of a pty");
+  auto typed = write_all(master, bytes);
+  const Deadline deadline{std::chrono::seconds(5)};
+  std::array<char, 4096> echo;
+  for (std::size_t seen = 0; typed && seen < bytes.size();) {
+    pollfd state{master, POLLIN, 0};
+    if (::poll(&state, 1, deadline.poll_timeout()) != 1)
+      return failure(ETIMEDOUT, "type into a pseudo terminal again");
+    const ssize_t got = ::read(master, echo.data(), std::min(echo.size(), bytes.size() - seen));
+    if (got <= 0) return os_failure("type into a pseudo terminal again");
+    seen += static_cast<std::size_t>(got);
+  }
+  if (::tcsetattr(slave, TCSANOW, &modes) != 0) return os_failure("set the modes of a pty");
+  return typed;
+}
+
+// Complete lines are not told from what follows them; a line that is not complete is part of it.
+Result<std::string> take_input(int slave) {
+  termios modes{};
+  if (::tcgetattr(slave, &modes) != 0) return os_failure("read the modes of a pty");
+  termios raw = modes;
+  raw.c_lflag &= ~static_cast<tcflag_t>(ICANON);
+  raw.c_cc[VMIN] = 0;
+  raw.c_cc[VTIME] = 0;
+  if (::tcsetattr(slave, TCSANOW, &raw) != 0) return os_failure("set the modes of a pty");
+  std::string taken = take_all(slave);
+  if (::tcsetattr(slave, TCSANOW, &modes) != 0) return os_failure("set the modes of a pty");
   return taken;
 }
 
-Result<> capture_master(OpenFile& file, image::Pty& record) {
+// There is no way to look at what waits in a terminal: it is taken, and put back.
+Result<> capture_queues(int master, image::Pty& record) {
+  CAIRN_ASSIGN(const Fd slave, open_slave(master, O_RDWR | O_NONBLOCK));
+  const int off = 0, on = 1;
+  if (record.packet_mode() && ::ioctl(master, TIOCPKT, &off) != 0)
+    return os_failure("leave packet mode");
+  record.set_queued(take_all(master));
+  CAIRN_ASSIGN(auto input, take_input(slave.get()));
+  record.set_input(std::move(input));
+  if (!record.input().empty()) CAIRN_TRY(type_unprocessed(master, slave.get(), record.input()));
+  if (!record.queued().empty()) CAIRN_TRY(write_unprocessed(slave.get(), record.queued()));
+  if (record.packet_mode() && ::ioctl(master, TIOCPKT, &on) != 0)
+    return os_failure("enter packet mode");
+  return {};
+}
+
+// Of the session that has it for its terminal; a group or session outside of the job is not looked
+// for again.
+void capture_session(const CaptureJob& job, int master, image::Pty& record) {
+  pid_t session = 0;
+  pid_t group = 0;
+  if (::ioctl(master, TIOCGSID, &session) != 0 || session <= 0) return;
+  (void)::ioctl(master, TIOCGPGRP, &group);
+  for (const auto& member : job.members) {
+    const auto pid = member.process.pid().value;
+    if (::getsid(pid) == session) record.set_session(member.runtime->virtual_session);
+    if (group > 0 && ::getpgid(pid) == group)
+      record.set_foreground_group(member.runtime->virtual_group);
+  }
+}
+
+Result<> capture_master(const CaptureJob& job, OpenFile& file, image::Pty& record) {
   const int fd = file.copy.get();
   const auto name = fmt::format("the pseudo terminal /dev/pts/{}", record.index());
-  pid_t session = 0;
-  if (::ioctl(fd, TIOCGSID, &session) == 0 && session > 0)
-    return cannot_save(file, name + ", which is a controlling terminal,");
+  capture_session(job, fd, record);
   pollfd state{fd, 0, 0};
-  if (::poll(&state, 1, 0) > 0 && (state.revents & POLLHUP))
-    return cannot_save(file, name + ", whose slave was closed,");
+  record.set_slave_closed(::poll(&state, 1, 0) > 0 && (state.revents & POLLHUP) != 0);
   termios modes{};
   winsize size{};
   int locked = 0, packets = 0, exclusive = 0;
@@ -105,27 +173,18 @@ Result<> capture_master(OpenFile& file, image::Pty& record) {
   record.set_window_size(std::string(reinterpret_cast<const char*>(&size), sizeof size));
   record.set_locked(locked != 0);
   record.set_packet_mode(packets != 0);
-  int waiting = 0;
-  if (::ioctl(fd, FIONREAD, &waiting) != 0) return os_failure("ask what waits in", name);
-  if (waiting == 0) return {};
-  CAIRN_ASSIGN(auto queued, waiting_output(fd));
-  record.set_queued(std::move(queued));
-  return {};
+  return capture_queues(fd, record);
 }
 
-Result<> capture(CaptureContext&, OpenFile& file, image::KernelObject& object) {
+Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   auto& record = *object.mutable_pty();
   CAIRN_ASSIGN(const auto index, index_of(file));
   record.set_index(index);
   record.set_pair_id(index + 1);
   record.set_master(is_master(file));
-  if (record.master()) return capture_master(file, record);
+  if (record.master()) return capture_master(context.job, file, record);
   int unread = 0;
-  if (::ioctl(file.copy.get(), FIONREAD, &unread) != 0)
-    return cannot_save(file, "the pseudo terminal " + file.link + ", whose master was closed,");
-  if (unread != 0)
-    return cannot_save(file,
-                       "the pseudo terminal " + file.link + " with input that was not read yet");
+  record.set_master_closed(::ioctl(file.copy.get(), FIONREAD, &unread) != 0);
   return {};
 }
 
@@ -156,16 +215,41 @@ Result<> fill_master(int master, const image::Pty& record) {
   std::memcpy(&modes, record.termios().data(), sizeof modes);
   std::memcpy(&size, record.window_size().data(), sizeof size);
   if (::ioctl(master, TIOCSPTLCK, &unlocked) != 0) return os_failure("unlock a pseudo terminal");
-  if (!record.queued().empty()) {
-    CAIRN_ASSIGN(const Fd slave, open_slave(master, O_RDWR));
-    CAIRN_TRY(write_unprocessed(slave.get(), record.queued()));
+  {
+    Fd slave;  // its last close is the hang-up that a closed slave leaves
+    if (!record.queued().empty() || !record.input().empty() || record.slave_closed()) {
+      CAIRN_ASSIGN(slave, open_slave(master, O_RDWR));
+    }
+    if (::tcsetattr(master, TCSANOW, &modes) != 0)
+      return os_failure("set the modes of a pseudo terminal");
+    if (!record.input().empty()) CAIRN_TRY(type_unprocessed(master, slave.get(), record.input()));
+    if (!record.queued().empty()) CAIRN_TRY(write_unprocessed(slave.get(), record.queued()));
   }
-  if (::tcsetattr(master, TCSANOW, &modes) != 0 || ::ioctl(master, TIOCSWINSZ, &size) != 0 ||
-      ::ioctl(master, TIOCPKT, &packets) != 0)
+  if (::ioctl(master, TIOCSWINSZ, &size) != 0 || ::ioctl(master, TIOCPKT, &packets) != 0)
     return os_failure("set the state of a pseudo terminal");
   if (locked != 0 && ::ioctl(master, TIOCSPTLCK, &locked) != 0)
     return os_failure("lock a pseudo terminal");
   return {};
+}
+
+// By the leader of the session, which is in the foreground of its new terminal and may put another
+// group there.
+Result<> restore_session(RebuildJob& job, int master, const image::Pty& record) {
+  RebuildContext* leader = job.member(record.session());
+  if (record.session() == 0 || leader == nullptr) return {};
+  CAIRN_ASSIGN(const Fd slave, open_slave(master, O_RDWR));
+  return lend(*leader, slave.get(), [&](int number) -> Result<> {
+    CAIRN_TRY(leader->process.syscall(SYS_ioctl, number, TIOCSCTTY, 0));
+    for (const auto& member : job.members) {
+      if (record.foreground_group() == 0 || member.image.pgid() != record.foreground_group())
+        continue;
+      const pid_t group = ::getpgid(member.process.pid().value);
+      CAIRN_ASSIGN(const auto place, leader->process.scratch_object(group));
+      CAIRN_TRY(leader->process.syscall(SYS_ioctl, number, TIOCSPGRP, place.address()));
+      break;
+    }
+    return {};
+  });
 }
 
 const image::KernelObject* master_of(const RebuildContext& context, const image::Pty& slave) {
@@ -181,20 +265,27 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pty();
   if (record.master()) return open_master(record.index());
   const auto* master = master_of(context, record);
+  if (master == nullptr && record.master_closed()) {
+    CAIRN_ASSIGN(const Fd closed, open_master(record.index()));
+    if (::ioctl(closed.get(), TIOCSPTLCK, &kUnlocked) != 0)
+      return os_failure("unlock a pseudo terminal");
+    return open_slave(closed.get(), O_RDWR);
+  }
   if (master == nullptr) return refusal("a pseudo terminal whose master is not in the image");
   Fd& made = context.job.made[master->id()];
   if (!made.valid()) {
     CAIRN_ASSIGN(made, open_master(master->pty().index()));
   }
-  const int unlocked = 0;
-  if (::ioctl(made.get(), TIOCSPTLCK, &unlocked) != 0)
+  if (::ioctl(made.get(), TIOCSPTLCK, &kUnlocked) != 0)
     return os_failure("unlock a pseudo terminal");
   return open_slave(made.get(), static_cast<int>(object.status_flags() & (O_ACCMODE | O_NONBLOCK)));
 }
 
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   if (!object.pty().master()) return {};
-  return fill_master(context.job.made[object.id()].get(), object.pty());
+  const int master = context.job.made[object.id()].get();
+  CAIRN_TRY(fill_master(master, object.pty()));
+  return restore_session(context.job, master, object.pty());
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "resources/open_files.h"
 #include "resources/process_attributes.h"
 #include "resources/signals.h"
+#include "resources/sysv.h"
 #include "resources/threads.h"
 #include "resources/timerfd.h"
 #include "resources/timers.h"
@@ -42,8 +43,7 @@ Result<> give_runtime_its_state(RebuildContext& context) {
 
 JobRebuild::JobRebuild(std::span<const Process> processes,
                        const std::vector<image::KernelObject>& objects, RebuildOptions options)
-    : job_(std::make_unique<RebuildJob>(
-          RebuildJob{.objects = objects, .options = std::move(options)})) {
+    : job_(new RebuildJob{.objects = objects, .options = std::move(options)}) {
   for (const auto& object : objects) job_->by_id[object.id()] = &object;
   for (const auto& process : processes) add_member(*job_, process.remote, process.image);
 }
@@ -57,7 +57,7 @@ Result<> JobRebuild::create_objects() {
 
 Result<> JobRebuild::address_space() {
   for (auto& member : job_->members) CAIRN_TRY(map_memory(member));
-  return {};
+  return remove_sysv_memory(*job_);
 }
 
 Result<> JobRebuild::memory() {
@@ -114,6 +114,7 @@ Result<> JobRebuild::start_clocks() {
     CAIRN_TRY(start_timers(member));
     member.mapped_files.clear();
   }
+  job_->sysv_sets.keep();
   job_->made.clear();
   job_->pipes.clear();
   job_->held.clear();

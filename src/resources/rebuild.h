@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "abi/sysv_ids.h"
 #include "base/error.h"
 #include "image/schema/object.pb.h"
 #include "image/schema/process.pb.h"
@@ -34,6 +35,7 @@ struct RebuildOptions {
   OpenContent open_content;
   std::array<int, 3> stdio{0, 1, 2};  // of the restart command, as descriptors of ours
   std::string undo_directory;         // where rewind_files puts what it cuts off; made if needed
+  abi::SysvTable* sysv = nullptr;     // the new job's
   bool restore_files = true;          // false for --files=none
 };
 

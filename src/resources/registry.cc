@@ -18,6 +18,7 @@
 #include "resources/regular_file.h"
 #include "resources/shared_memory.h"
 #include "resources/signalfd.h"
+#include "resources/sysv.h"
 #include "resources/timerfd.h"
 #include "resources/unix_socket.h"
 
@@ -33,6 +34,7 @@ std::span<const Kind> kinds() {
       kRegularFileKind, kDirectoryKind, kPtyKind,        kDeviceKind,     kTerminalKind,
       kInheritedKind,   kPipeKind,      kPipeEndKind,    kFifoKind,       kEventFdKind,
       kTimerFdKind,     kSignalFdKind,  kUnixSocketKind, kInetSocketKind, kEpollKind,
+      kSysvSemaphoresKind, kSysvMessagesKind,
   };
   return table;
 }

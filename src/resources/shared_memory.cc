@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "resources/sysv.h"
+
 namespace cairn::resources {
 namespace {
 
@@ -28,6 +30,7 @@ Result<> not_captured_here(CaptureContext&, OpenFile& file, image::KernelObject&
 }
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
+  if (object.shared_memory().has_sysv()) return create_sysv_memory(context, object);
   if (!is_mapped_by_several(context.job, object.id())) return Fd();  // made where it is mapped
   Fd made(::memfd_create(kName, MFD_CLOEXEC));
   if (!made.valid()) return os_failure("make shared memory");

@@ -57,13 +57,14 @@ std::string undo_directory(const Plan& plan) {
 }
 
 // From the connected process to the running one.
-Result<Outcome> build(const Plan& plan, resources::RemoteProcess& process, std::array<int, 3> stdio,
-                      bool bring_back_files, std::uint64_t journal) {
+Result<Outcome> build(const Plan& plan, resources::RemoteProcess& process, abi::SysvTable& sysv,
+                      std::array<int, 3> stdio, bool bring_back_files, std::uint64_t journal) {
   Outcome outcome;
   auto last = Clock::now();
   const image::ProcessImage& image = plan.records.processes.front();
   resources::RebuildOptions options;
   options.stdio = stdio;
+  options.sysv = &sysv;
   options.restore_files = bring_back_files;
   options.undo_directory = undo_directory(plan);
   options.open_content =
@@ -169,7 +170,8 @@ Result<> check_machine(const Plan& plan) {
 }
 
 Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid pid,
-                        std::array<int, 3> stdio, bool bring_back_files, std::uint64_t journal) {
+                        abi::SysvTable& sysv, std::array<int, 3> stdio, bool bring_back_files,
+                        std::uint64_t journal) {
   const auto begun = Clock::now();
   const std::uint64_t started = process_start_time(pid.value);
   auto process = connect(connections, pid);
@@ -178,7 +180,7 @@ Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid 
     ::kill(pid.value, SIGKILL);
     return Failure(process.error());
   }
-  auto outcome = build(plan, *process, stdio, bring_back_files, journal);
+  auto outcome = build(plan, *process, sysv, stdio, bring_back_files, journal);
   if (outcome) {
     outcome->total = std::chrono::duration_cast<microseconds>(Clock::now() - begun);
     return outcome;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "abi/sysv_ids.h"
 #include "base/connection_queue.h"
 #include "base/error.h"
 #include "base/strong.h"
@@ -55,7 +56,7 @@ struct Outcome {
 // `journal` is the one that was begun for the time from now on.
 // `stdio` are the restart command's own, as descriptors of ours (-1: closed).
 [[nodiscard]] Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid pid,
-                                      std::array<int, 3> stdio, bool bring_back_files,
-                                      std::uint64_t journal);
+                                      abi::SysvTable& sysv, std::array<int, 3> stdio,
+                                      bool bring_back_files, std::uint64_t journal);
 
 }  // namespace cairn::restart

@@ -68,6 +68,7 @@ void arm_shifted_ids() {
   arm_above(kShiftedIdHandlers);
   arm_above(kShiftedStructHandlers);
   arm_above(kShiftedPathHandlers);
+  arm_above(kShiftedSysvHandlers);
   arm_by_descriptors();
 }
 
@@ -80,7 +81,7 @@ void build_fast_table() {
   }
   for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
                                  kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers,
-                                 kSeccompHandlers, kSignalfdHandlers})
+                                 kSeccompHandlers, kSignalfdHandlers, kSysvHandlers})
     arm(rows);
 }
 

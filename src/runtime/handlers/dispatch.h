@@ -19,10 +19,10 @@ struct HandlerRow {
 // Which calls have a handler, by family; each ends with a row whose `before` is nullptr.
 extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
     kPathHandlers[], kExecHandlers[], kSocketHandlers[], kLimitHandlers[],
-    kSeccompHandlers[], kSignalfdHandlers[];
+    kSeccompHandlers[], kSignalfdHandlers[], kSysvHandlers[];
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
-    kShiftedPathHandlers[];
+    kShiftedPathHandlers[], kShiftedSysvHandlers[];
 // Once there was a commit: what is noted so that a restart can undo it.
 extern const HandlerRow kUndoNameHandlers[], kUndoOpenHandlers[];
 // Once the process has a file that stands for one of /proc, or after a restart a signalfd.

@@ -1,6 +1,7 @@
 // Pids inside of structures that calls take or give: armed by a restart.
 
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/sysv.h"
 #include "runtime/host/support.h"
 #include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
@@ -304,22 +305,24 @@ std::int64_t after_ipc_status(ThreadBlock* t, std::int64_t result) {
   return result;
 }
 
-Action ipc_control(ThreadBlock* t, std::uint64_t stat, std::uint64_t stat_any, PostHandler after) {
+Action ipc_control(ThreadBlock* t, abi::SysvKind kind, std::uint64_t stat, std::uint64_t stat_any,
+                   PostHandler after) {
   std::uint64_t command = t->rsi & 0xffffffff & ~kIpc64;
   Action action = lower(t);
-  bool status = command == kIpcStat || command == stat || command == stat_any;
-  if (action == Action::kTail && status) then(t, after);
+  if (action != Action::kTail) return action;
+  translate_sysv_control(t, kind, command);
+  if (command == kIpcStat || command == stat || command == stat_any) then(t, after);
   return action;
 }
 
 Action shmctl(ThreadBlock* t) {
   constexpr std::uint64_t kShmStat = 13, kShmStatAny = 15, kCreator = 80, kLast = 84;
-  return ipc_control(t, kShmStat, kShmStatAny, after_ipc_status<kCreator, kLast>);
+  return ipc_control(t, abi::SysvKind::kMemory, kShmStat, kShmStatAny, after_ipc_status<kCreator, kLast>);
 }
 
 Action msgctl(ThreadBlock* t) {
   constexpr std::uint64_t kMsgStat = 11, kMsgStatAny = 13, kLastSender = 96, kLastReceiver = 100;
-  return ipc_control(t, kMsgStat, kMsgStatAny, after_ipc_status<kLastSender, kLastReceiver>);
+  return ipc_control(t, abi::SysvKind::kMessages, kMsgStat, kMsgStatAny, after_ipc_status<kLastSender, kLastReceiver>);
 }
 
 std::int64_t id_of_result(ThreadBlock*, std::int64_t result) {
@@ -328,8 +331,11 @@ std::int64_t id_of_result(ThreadBlock*, std::int64_t result) {
 
 Action semctl(ThreadBlock* t) {
   constexpr std::uint64_t kGetpid = 11;
+  std::uint64_t command = t->rdx & 0xffffffff & ~kIpc64;
   Action action = lower(t);
-  if (action == Action::kTail && (t->rdx & 0xffffffff & ~kIpc64) == kGetpid) then(t, id_of_result);
+  if (action != Action::kTail) return action;
+  translate_sysv_control(t, abi::SysvKind::kSemaphores, command);
+  if (command == kGetpid) then(t, id_of_result);
   return action;
 }
 

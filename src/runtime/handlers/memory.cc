@@ -2,6 +2,7 @@
 
 #include "abi/arena.h"
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/sysv.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/cpu_view.h"
 #include "runtime/intercept/text.h"
@@ -62,7 +63,7 @@ Action mremap(ThreadBlock* t) {
 std::uint64_t segment_end(const ThreadBlock* t) {
   constexpr std::uint64_t kIpcStat = 2;
   std::uint64_t status[16] = {};
-  auto asked = sys::call(__NR_shmctl, t->rdi, kIpcStat, sys::address(status));
+  auto asked = sys::call(__NR_shmctl, to_real_sysv(abi::SysvKind::kMemory, t->rdi), kIpcStat, sys::address(status));
   return asked.ok() ? t->rsi + status[6] : t->rsi;
 }
 
