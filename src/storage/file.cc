@@ -83,6 +83,7 @@ Result<> write_new_file(const std::string& path, std::string_view text, FaultPoi
                         FaultPoint sync_fault) {
   CAIRN_ASSIGN(const Fd fd, create_file(path));
   CAIRN_TRY(write_at(fd.get(), std::as_bytes(std::span(text)), 0, path, write_fault));
+  if (sync_fault == FaultPoint::kNone) return {};
   return sync_file(fd.get(), path, sync_fault);
 }
 
@@ -106,6 +107,17 @@ Result<> make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0) return os_failure("create directory", path);
   if (::chmod(path.c_str(), 0700) != 0) return os_failure("set the mode of", path);
   return {};
+}
+
+Result<> make_path(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) == 0)
+    return S_ISDIR(status.st_mode) ? Result<>{} : failure(ENOTDIR, "open store", path);
+  if (const std::size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0)
+    CAIRN_TRY(make_path(path.substr(0, slash)));
+  Result<> made = make_directory(path);
+  if (!made && made.error().code == EEXIST) return {};
+  return made;
 }
 
 Result<> rename_file(const std::string& from, const std::string& to, FaultPoint fault) {

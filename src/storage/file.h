@@ -30,13 +30,14 @@ Result<> read_at(int fd, std::span<std::byte> bytes, std::uint64_t offset, const
 Result<> sync_file(int fd, const std::string& path, FaultPoint fault);
 Result<> sync_directory(const std::string& path, FaultPoint fault);
 
-// A whole small file, created, written and synced.
+// A whole small file, created and written, and synced unless the fault point of that is kNone.
 Result<> write_new_file(const std::string& path, std::string_view text, FaultPoint write_fault,
                         FaultPoint sync_fault);
 Result<std::string> read_whole_file(const std::string& path);
 Result<std::uint64_t> file_size(int fd, const std::string& path);
 
 Result<> make_directory(const std::string& path);  // mode 0700; fails if the name is taken
+Result<> make_path(const std::string& path);       // and its parents, where they are missing
 Result<> rename_file(const std::string& from, const std::string& to, FaultPoint fault);
 Result<> remove_file(const std::string& path, FaultPoint fault = FaultPoint::kNone);
 Result<> remove_directory_with_files(const std::string& path);

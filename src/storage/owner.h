@@ -41,4 +41,13 @@ enum class Takeover {
   kAlways,
 };
 
+// The newest owner, if the store ever had one.
+Result<std::optional<OwnerRecord>> read_owner(const std::string& store);
+
+// Makes the store's directory if it is missing and `wanted` its owner, with the next higher
+// incarnation: from now on no older one can commit. Returns the record as written, which is not yet
+// sure to outlive a power failure; Store::settle() sees to that.
+Result<OwnerRecord> claim_store(const std::string& directory, OwnerRecord wanted,
+                                Takeover takeover);
+
 }  // namespace cairn::storage

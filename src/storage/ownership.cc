@@ -3,12 +3,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -24,6 +23,8 @@ using Json = nlohmann::ordered_json;
 const std::string kOwnerName = "owner";
 const std::string kClaimPrefix = "owner.";
 const std::string kDraftPrefix = ".owner-draft-";
+const std::string kWork = ".tmp-";
+const std::string kDead = ".dead-";
 constexpr int kIndent = 2;
 
 std::string claim_path(const std::string& store, std::uint64_t incarnation) {
@@ -81,10 +82,14 @@ Result<std::uint64_t> highest_claim(const std::string& store) {
 }
 
 std::string first_line(const char* path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
+  const std::string text = read_text_file(path).value_or(std::string());
+  return text.substr(0, text.find('\n'));
+}
+
+// A claim has its name only once it is whole, but a power failure may keep the name and lose the
+// bytes of one that was not settled. Whoever made it is gone.
+bool lost_to_power_failure(std::string_view text) {
+  return text.find_first_not_of('\0') == std::string_view::npos;
 }
 
 // 0 if there is no such process or it has ended: in a container nobody may wait for it.
@@ -93,9 +98,17 @@ std::uint64_t start_time_of(pid_t pid) {
   return stat.state == 'Z' ? 0 : stat.start_time;
 }
 
-// Gives `owner` the record of the highest claim, which is ours unless somebody was faster.
-Result<> publish(const std::string& store, std::uint64_t mine) {
-  for (std::uint64_t published = 0;;) {
+// Gives `owner` the record of the highest claim, which is ours unless somebody was faster. `draft`
+// is another link to ours.
+Result<> publish(const std::string& store, std::uint64_t mine, const std::string& own_draft) {
+  std::uint64_t published = mine;
+  // Somebody else may have taken our draft for a leftover.
+  if (const auto done = rename_file(own_draft, store + "/" + kOwnerName, FaultPoint::kOwnerPublish);
+      !done && done.error().code == ENOENT)
+    published = 0;
+  else
+    CAIRN_TRY(done);
+  for (;;) {
     CAIRN_ASSIGN(const std::uint64_t highest, highest_claim(store));
     if (highest == published) break;
     const std::string draft = draft_path(store);  // link(2) does not replace, rename(2) does
@@ -108,24 +121,25 @@ Result<> publish(const std::string& store, std::uint64_t mine) {
     if (::unlink(draft.c_str()) != 0 && errno != ENOENT) return os_failure("remove", draft);
     published = highest;
   }
-  CAIRN_ASSIGN(const std::uint64_t highest, highest_claim(store));
-  if (highest != mine)
+  if (published != mine)
     return failure(kSuperseded, "take ownership: somebody else was faster", store);
   return {};
 }
 
-// Numbers must not go back after a power failure: our claim is durable before a lower one is removed.
-Result<> remove_older_claims(const std::string& store, const std::vector<std::string>& names,
-                             const OwnerRecord& owner) {
-  bool durable = false;
+// What an older owner is still writing is renamed: from then on that owner's commit has nothing left
+// to rename.
+Result<> fence_leftovers(const std::string& store, const OwnerRecord& owner) {
+  CAIRN_ASSIGN(const auto names, list_directory(store));
   for (const std::string& name : names) {
-    if (!name.starts_with(kClaimPrefix)) continue;
-    const std::uint64_t claim = parse_number(std::string_view(name).substr(kClaimPrefix.size()));
-    if (claim >= owner.incarnation) continue;
-    if (!durable) CAIRN_TRY(sync_directory(store, FaultPoint::kStoreSync));
-    durable = true;
-    const std::string path = store + "/" + name;
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_failure("remove", path);
+    const std::size_t work = name.find(kWork);
+    if (work == std::string::npos ||
+        parse_number(std::string_view(name).substr(work + kWork.size())) >= owner.incarnation)
+      continue;
+    const std::string dead =
+        store + "/" + name.substr(0, work) + kDead + std::to_string(owner.incarnation);
+    // It may have been committed in this very moment: that was before we were the owner.
+    if (::rename((store + "/" + name).c_str(), dead.c_str()) != 0 && errno != ENOENT)
+      return os_failure("rename to " + dead, store + "/" + name);
   }
   return {};
 }
@@ -157,59 +171,59 @@ Result<std::optional<OwnerRecord>> read_owner(const std::string& store) {
   // A still newer owner removes older claims.
   if (!text && text.error().code == ENOENT) return read_owner(store);
   if (!text) return Failure(text.error());
+  if (lost_to_power_failure(*text)) return OwnerRecord{.incarnation = highest};
   CAIRN_ASSIGN(auto owner, from_text(*text, path));
   return owner;
 }
 
-Result<OwnerRecord> claim_ownership(const std::string& store, OwnerRecord wanted,
-                                    Takeover takeover) {
+Result<OwnerRecord> claim_store(const std::string& directory, OwnerRecord wanted,
+                                Takeover takeover) {
+  CAIRN_TRY(make_path(directory));
+  if (::chmod(directory.c_str(), 0700) != 0) return os_failure("set the mode of", directory);
   for (;;) {
-    CAIRN_ASSIGN(const auto present, read_owner(store));
+    CAIRN_ASSIGN(const auto present, read_owner(directory));
     if (present && takeover == Takeover::kIfNotAlive && owner_life(*present) == OwnerLife::kAlive)
       return failure(kOwned,
                      "take ownership: job " + present->job_id + " runs (agent " +
                          std::to_string(present->pid) + " on " + present->host + ")",
-                     store);
+                     directory);
     wanted.incarnation = (present ? present->incarnation : 0) + 1;
-    const std::string draft = draft_path(store);
-    CAIRN_TRY(
-        write_new_file(draft, to_text(wanted), FaultPoint::kOwnerWrite, FaultPoint::kOwnerWrite));
+    const std::string draft = draft_path(directory);
+    CAIRN_TRY(write_new_file(draft, to_text(wanted), FaultPoint::kOwnerWrite, FaultPoint::kNone));
     if (const int injected = fault_here(FaultPoint::kOwnerLink); injected > 0)
       return failure(injected, "link", draft);
-    const int linked = ::link(draft.c_str(), claim_path(store, wanted.incarnation).c_str());
-    const int why = errno;
-    if (::unlink(draft.c_str()) != 0 && errno != ENOENT) return os_failure("remove", draft);
-    // Somebody else was first, or has taken our draft for a leftover: look again.
-    if (linked != 0 && (why == EEXIST || why == ENOENT)) continue;
-    if (linked != 0)
-      return failure(why, "claim incarnation " + std::to_string(wanted.incarnation), store);
-    CAIRN_TRY(publish(store, wanted.incarnation));
+    if (::link(draft.c_str(), claim_path(directory, wanted.incarnation).c_str()) != 0) {
+      const int why = errno;
+      if (::unlink(draft.c_str()) != 0 && errno != ENOENT) return os_failure("remove", draft);
+      // Somebody else was first, or has taken our draft for a leftover: look again.
+      if (why == EEXIST || why == ENOENT) continue;
+      return failure(why, "claim incarnation " + std::to_string(wanted.incarnation), directory);
+    }
+    CAIRN_TRY(publish(directory, wanted.incarnation, draft));
+    CAIRN_TRY(fence_leftovers(directory, wanted));
     return wanted;
   }
 }
 
-Result<> remove_leftovers(const std::string& store, const OwnerRecord& owner) {
-  constexpr std::string_view kWork = ".tmp-";
-  constexpr std::string_view kDead = ".dead-";
+// Numbers must not go back after a power failure: our claim is durable before a lower one is removed.
+Result<> settle_ownership(const std::string& store, const OwnerRecord& owner) {
+  const std::string claim = claim_path(store, owner.incarnation);
+  CAIRN_ASSIGN(const Fd record, open_file(claim));
+  CAIRN_TRY(sync_file(record.get(), claim, FaultPoint::kOwnerSync));
+  CAIRN_TRY(sync_directory(store, FaultPoint::kStoreSync));
   CAIRN_ASSIGN(const auto names, list_directory(store));
   for (const std::string& name : names) {
     const std::string path = store + "/" + name;
-    if (const std::size_t at = name.find(kDead); at != std::string::npos) {
+    const bool older =
+        name.starts_with(kClaimPrefix) &&
+        parse_number(std::string_view(name).substr(kClaimPrefix.size())) < owner.incarnation;
+    if (name.find(kDead) != std::string::npos) {
       CAIRN_TRY(remove_directory_with_files(path));
-    } else if (const std::size_t work = name.find(kWork); work != std::string::npos) {
-      if (parse_number(std::string_view(name).substr(work + kWork.size())) >= owner.incarnation)
-        continue;
-      const std::string dead = store + "/" + name.substr(0, work) + std::string(kDead) +
-                               std::to_string(owner.incarnation);
-      // It may have been committed in this very moment: that was before we were the owner.
-      if (::rename(path.c_str(), dead.c_str()) != 0 && errno == ENOENT) continue;
-      CAIRN_TRY(remove_directory_with_files(dead));
-    } else if (name.starts_with(kDraftPrefix)) {
+    } else if (older || name.starts_with(kDraftPrefix)) {
       if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_failure("remove", path);
     }
   }
-  CAIRN_TRY(remove_older_claims(store, names, owner));
-  return sync_directory(store, FaultPoint::kStoreSync);
+  return {};
 }
 
 }  // namespace cairn::storage

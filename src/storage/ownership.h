@@ -6,7 +6,6 @@
 // other programs. Reading the highest claim, not `owner`, leaves no moment in which an older owner
 // could put its own record back.
 
-#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -14,12 +13,9 @@
 
 namespace cairn::storage {
 
-Result<std::optional<OwnerRecord>> read_owner(const std::string& store);
-Result<OwnerRecord> claim_ownership(const std::string& store, OwnerRecord wanted,
-                                    Takeover takeover);
-
-// Removes what others than the present owner left behind. What an older owner is still writing is
-// renamed first: from then on that owner's commit has nothing left to rename.
-Result<> remove_leftovers(const std::string& store, const OwnerRecord& owner);
+// Makes the claim durable and removes what others than the present owner left behind. That is not
+// needed for fencing: the claim of an owner that a power failure has ended need not be found again,
+// and nothing is committed before.
+Result<> settle_ownership(const std::string& store, const OwnerRecord& owner);
 
 }  // namespace cairn::storage

@@ -1,6 +1,5 @@
 #include "storage/store.h"
 
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,17 +13,6 @@
 
 namespace cairn::storage {
 namespace {
-
-Result<> make_path(const std::string& directory) {
-  struct stat status;
-  if (::stat(directory.c_str(), &status) == 0)
-    return S_ISDIR(status.st_mode) ? Result<>{} : failure(ENOTDIR, "open store", directory);
-  if (const std::size_t slash = directory.rfind('/'); slash != std::string::npos && slash > 0)
-    CAIRN_TRY(make_path(directory.substr(0, slash)));
-  Result<> made = make_directory(directory);
-  if (!made && made.error().code == EEXIST) return {};
-  return made;
-}
 
 std::uint64_t default_index_bytes() {
   const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
@@ -79,11 +67,22 @@ Result<std::optional<OwnerRecord>> Store::owner() const {
 }
 
 Result<OwnerRecord> Store::take_ownership(OwnerRecord wanted, Takeover takeover) {
-  if (::chmod(directory_.c_str(), 0700) != 0) return os_failure("set the mode of", directory_);
-  CAIRN_ASSIGN(OwnerRecord owner, claim_ownership(directory_, std::move(wanted), takeover));
-  CAIRN_TRY(remove_leftovers(directory_, owner));
-  mine_ = owner;
+  CAIRN_ASSIGN(const OwnerRecord owner, claim_store(directory_, std::move(wanted), takeover));
+  continue_ownership(owner);
+  CAIRN_TRY(settle());
   return owner;
+}
+
+void Store::continue_ownership(const OwnerRecord& owner) {
+  mine_ = owner;
+  settled_ = false;
+}
+
+Result<> Store::settle() {
+  if (settled_) return {};
+  CAIRN_TRY(settle_ownership(directory_, *mine_));
+  settled_ = true;
+  return {};
 }
 
 void Store::join_ownership(const OwnerRecord& owner) {
@@ -130,6 +129,7 @@ Result<std::vector<GenerationInfo>> Store::generations() const {
 
 Result<std::unique_ptr<GenerationWriter>> Store::begin_generation(const WriteOptions& options) {
   CAIRN_TRY(check_still_owner());
+  CAIRN_TRY(settle());
   CAIRN_ASSIGN(const auto names, list_directory(directory_));
   std::uint64_t last = 0;
   for (const std::string& name : names)

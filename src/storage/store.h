@@ -39,6 +39,12 @@ class Store {
   // uncommitted. Returns the record as written.
   Result<OwnerRecord> take_ownership(OwnerRecord wanted, Takeover takeover);
 
+  // The same in two steps, of which a program's start waits for the first alone: claim_store()
+  // (owner.h) has returned `owner`, and settle() makes it durable and clears up. begin_generation()
+  // settles what is not settled.
+  void continue_ownership(const OwnerRecord& owner);
+  Result<> settle();
+
   // Another node's agent of the same incarnation writes under the owner's fence.
   void join_ownership(const OwnerRecord& owner);
 
@@ -79,6 +85,7 @@ class Store {
   std::string directory_;
   std::unique_ptr<Shared> shared_;
   std::optional<OwnerRecord> mine_;
+  bool settled_ = true;  // of a joined ownership somebody else takes care
 };
 
 }  // namespace cairn::storage

@@ -161,7 +161,8 @@ TEST_F(OwnerTest, OfManyTakersEachGetsAnIncarnationOfItsOwn) {
 
 TEST_F(OwnerTest, ADeathWhileTakingOwnershipBlocksNobody) {
   for (const FaultPoint step :
-       {FaultPoint::kOwnerWrite, FaultPoint::kOwnerLink, FaultPoint::kOwnerPublish}) {
+       {FaultPoint::kOwnerWrite, FaultPoint::kOwnerLink, FaultPoint::kOwnerPublish,
+        FaultPoint::kOwnerSync}) {
     store_.reset();
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
@@ -183,6 +184,41 @@ TEST_F(OwnerTest, ADamagedOwnerIsAnError) {
   const auto owner = store_->owner();
   ASSERT_FALSE(owner.has_value());
   EXPECT_NE(owner.error().message().find(path_ + "/owner"), std::string::npos);
+}
+
+TEST_F(OwnerTest, AClaimWhoseBytesAPowerFailureTookLocksNobodyOut) {
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{300}}) {
+    const std::uint64_t lost = must(store_->owner())->incarnation + 1;
+    std::ofstream(path_ + "/owner." + std::to_string(lost)) << std::string(bytes, '\0');
+    const auto owner = must(store_->owner());
+    EXPECT_EQ(owner->incarnation, lost);
+    EXPECT_NE(owner_life(*owner), OwnerLife::kAlive);
+    EXPECT_EQ(store_->begin_generation({}).error().code, kSuperseded);
+    EXPECT_EQ(must(store_->take_ownership({.job_id = "job"}, Takeover::kIfNotAlive)).incarnation,
+              lost + 1);
+  }
+}
+
+// The start of a program waits for the claim alone; the sync and the removal come beside it.
+TEST_F(OwnerTest, AClaimFencesBeforeItIsSettled) {
+  Memory memory;
+  fill(memory, random_, kBase, 10, Pattern::kRandom);
+  auto writer = must(store_->begin_generation({}));
+  must(write_memory(*writer, memory));
+  const auto summary = must(writer->finish());
+  const OwnerRecord claim = must(claim_store(path_, {.job_id = "job"}, Takeover::kAlways));
+  EXPECT_EQ(claim.incarnation, 2U);
+  EXPECT_EQ(store_->commit(writer->number(), {summary}, "{}").error().code, kSuperseded);
+  EXPECT_TRUE(std::filesystem::exists(path_ + "/1.dead-2"));
+  EXPECT_TRUE(std::filesystem::exists(path_ + "/owner.1"));
+
+  const auto second = must(Store::open(path_, {.workers = 1}));
+  second->continue_ownership(claim);
+  fault::arm(FaultPoint::kOwnerSync, FaultAction::kEio);
+  EXPECT_EQ(second->begin_generation({}).error().code, EIO);  // nothing without a durable claim
+  ASSERT_OK(second->begin_generation({}));
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/1.dead-2"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/owner.1"));
 }
 
 TEST_F(OwnerTest, NothingIsWrittenWithoutOwnership) {
