@@ -30,6 +30,13 @@ function(cairn_hosted_library name)
   target_link_libraries(${name} PUBLIC cairn_options)
 endfunction()
 
+# A program that runs on old systems, too: nothing of it is loaded at run time.
+function(cairn_static_program name)
+  if(NOT CAIRN_SANITIZE)
+    target_link_options(${name} PRIVATE -static -no-pie)
+  endif()
+endfunction()
+
 # A GoogleTest program, registered with CTest under its own name.
 function(cairn_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})

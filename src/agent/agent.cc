@@ -12,14 +12,15 @@
 #include "agent/job_watch.h"
 #include "agent/plan_service.h"
 #include "agent/requests.h"
-#include "agent/segment_file.h"
+#include "agent/station.h"
+#include "base/daemon.h"
 #include "base/files.h"
 #include "base/futex.h"
 #include "base/log.h"
 #include "base/poll_loop.h"
 #include "base/unix_socket.h"
 #include "checkpoint/checkpoint.h"
-#include "resources/cpu_view.h"
+#include "resources/machine.h"
 #include "storage/store.h"
 
 namespace cairn::agent {
@@ -35,12 +36,6 @@ constexpr milliseconds kLastLook{250};
 constexpr milliseconds kRefresh{2'000};
 constexpr milliseconds kSlotRound{5};
 
-std::int64_t realtime_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 // One checkpoint to make, or generations to remove, and whom to tell.
 struct Order {
   CheckpointRequest request;
@@ -50,18 +45,19 @@ struct Order {
 
 class Agent {
  public:
-  explicit Agent(AgentSettings settings) : settings_(std::move(settings)) {}
+  explicit Agent(AgentSettings settings, Station station = {})
+      : settings_(std::move(settings)), station_(std::move(station)) {}
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  Result<> make_segment();
-  Result<> start();
+  Result<> start_restart();
+  Result<> hold_station();
   Result<> serve();
   [[nodiscard]] std::string segment_path() const { return settings_.job.segment(); }
 
  private:
-  Result<> own_store();
+  [[nodiscard]] SegmentFile& segment() { return *station_.segment; }
   void connection();
   void identify(int fd);
   void request(JsonLines client);
@@ -78,12 +74,10 @@ class Agent {
   void end_if_empty();
 
   AgentSettings settings_;
+  Station station_;
   std::unique_ptr<storage::Store> store_;
-  storage::OwnerRecord owner_;
   std::unique_ptr<restart::Plan> plan_;  // until the restart is done
-  std::optional<SegmentFile> segment_;
   std::optional<resources::FileJournal> journal_;  // none with --files=none
-  Fd listener_;
   std::optional<PollLoop> loop_;
   std::optional<JobWatch> watch_;
   std::optional<PlanService> plans_;
@@ -110,66 +104,50 @@ Agent::~Agent() {
   remove_run_directory(settings_.job);
 }
 
-Result<> Agent::own_store() {
-  const JobEntry& job = settings_.job;
-  CAIRN_ASSIGN(store_, storage::Store::open(job.directory, {.create = true}));
-  storage::OwnerRecord wanted;
-  wanted.job_id = job.job_id;
-  wanted.coordinator_address = job.socket();
-  wanted.fill_in_self();
-  CAIRN_ASSIGN(owner_, store_->take_ownership(wanted, storage::Takeover::kIfNotAlive));
-  settings_.job.incarnation = owner_.incarnation;
-  return open_log(std::filesystem::path(job.directory) / "agent.log", {job.job_id, 0});
-}
-
-// First of all, since the program may be waiting for it while it is loaded.
-Result<> Agent::make_segment() {
-  JobEntry& job = settings_.job;
-  job.agent_pid = ::getpid();
-  CAIRN_TRY(make_run_directory(job));
-  auto segment = SegmentFile::create(job.segment(), {.socket = job.socket(),
-                                                     .job_name = job.name,
-                                                     .runtime_path = settings_.runtime,
-                                                     .plan_cache = settings_.plan_cache,
-                                                     .mode = settings_.mode});
-  if (!segment) return Failure(segment.error());
-  segment_.emplace(std::move(*segment));
-  CAIRN_ASSIGN((*segment_)->cpu, resources::make_cpu_view(settings_.cpu_level));
-  return {};
-}
-
-Result<> Agent::start() {
-  JobEntry& job = settings_.job;
-  CAIRN_ASSIGN(listener_, listen_unix(job.socket()));
-  CAIRN_TRY(own_store());
+Result<> Agent::start_restart() {
+  CAIRN_TRY(make_segment(settings_, station_));
+  CAIRN_TRY(claim_station(settings_, station_));
   // Read here and not before the fork: the plan holds descriptors of the store's files.
-  if (settings_.restart_from != 0) {
-    CAIRN_ASSIGN(auto plan, restart::read(job.directory, settings_.restart_from));
-    plan_ = std::make_unique<restart::Plan>(std::move(plan));
-    (*segment_)->cpu = resources::cpu_view_of(plan_->records.processes.front().machine());
-  }
+  CAIRN_ASSIGN(auto plan, restart::read(settings_.job.directory, settings_.restart_from));
+  plan_ = std::make_unique<restart::Plan>(std::move(plan));
+  segment()->cpu = resources::cpu_view_of(plan_->records.processes.front().machine());
+  CAIRN_TRY(hold_station());
+  CAIRN_TRY(store_->settle());
+  return publish(settings_.job);
+}
+
+// The store as its owner, and the loop with all that it listens to.
+Result<> Agent::hold_station() {
+  const JobEntry& job = settings_.job;
+  CAIRN_TRY(open_log(agent_log(job), {job.job_id, 0}));
+  CAIRN_ASSIGN(store_, storage::Store::open(job.directory, {}));
+  storage::OwnerRecord owner;
+  owner.job_id = job.job_id;
+  owner.incarnation = job.incarnation;
+  store_->continue_ownership(owner);
   if (settings_.files != resources::FilePolicy::kNone) {
-    journal_.emplace(job.directory, **segment_);
+    journal_.emplace(job.directory, *segment());
     // What the job does from the restart on is written down from its first instruction.
     if (plan_) CAIRN_TRY(journal_->begin({}));
   }
-  job.agent_start_time = owner_.start_time;
-  job.started_ns = realtime_ns();
 
   CAIRN_ASSIGN(PollLoop loop, PollLoop::create());
   loop_.emplace(std::move(loop));
-  watch_.emplace(*loop_, *segment_, [this](RealPid pid) { process_ended(pid); });
-  CAIRN_TRY(watch_->watch(RealPid{job.first_pid}));
-  loop_->on_readable(listener_.get(), [this] { connection(); });
+  watch_.emplace(*loop_, segment(), [this](RealPid pid) { process_ended(pid); });
+  watch_->watch(RealPid{job.first_pid}, std::move(station_.program));
+  loop_->on_readable(station_.listener.get(), [this] { connection(); });
   loop_->every(kRefresh, [this] { watch_->refresh(); });
   loop_->every(settings_.interval, [this] { enqueue({}); });
-  return publish(job);
+  return {};
 }
 
 Result<> Agent::serve() {
   log_info("agent started", "name={} program={} incarnation={}", log_value(settings_.job.name),
            settings_.job.first_pid, settings_.job.incarnation);
-  if (!settings_.planner.empty()) plans_.emplace(**segment_, settings_.planner);
+  if (!settings_.planner.empty()) plans_.emplace(*segment(), settings_.planner);
+  // Once more with each checkpoint that it fails for.
+  if (const auto settled = store_->settle(); !settled)
+    log_error("settle ownership", "reason={}", log_value(settled.error().message()));
   worker_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
   auto ran = loop_->run();
   log_info("job ended");
@@ -177,7 +155,7 @@ Result<> Agent::serve() {
 }
 
 void Agent::connection() {
-  auto peer = accept_unix(listener_.get());
+  auto peer = accept_unix(station_.listener.get());
   if (!peer) {
     log_warning("connection refused", "reason={}", log_value(peer.error().message()));
     return;
@@ -216,7 +194,7 @@ void Agent::request(JsonLines client) {
 Json Agent::status() {
   watch_->refresh();
   Json processes = Json::array();
-  for (const abi::ProcessSlot* slot : live_slots(*segment_))
+  for (const abi::ProcessSlot* slot : live_slots(segment()))
     processes.push_back(describe_process(*slot));
   Json generations = Json::array();
   if (const auto known = store_->generations())
@@ -244,11 +222,11 @@ Json Agent::status() {
 // The program's first process claims its slot a moment after the agent is ready.
 std::vector<abi::ProcessSlot*> Agent::wait_for_processes(const Deadline& deadline) {
   for (;;) {
-    const std::uint32_t used = (*segment_)->slots_used.load();
-    std::vector<abi::ProcessSlot*> live = live_slots(*segment_);
+    const std::uint32_t used = segment()->slots_used.load();
+    std::vector<abi::ProcessSlot*> live = live_slots(segment());
     const bool starting = process_start_time(settings_.job.first_pid) != 0;
     if (!live.empty() || !starting || deadline.passed()) return live;
-    futex_wait((*segment_)->slots_used, used, kSlotRound);
+    futex_wait(segment()->slots_used, used, kSlotRound);
   }
 }
 
@@ -286,8 +264,8 @@ void Agent::make_checkpoint(Order order) {
                       journal_ ? &*journal_ : nullptr,
                       settings_.job.name,
                       mode_name(settings_.mode),
-                      (*segment_)->sysv,
-                      (*segment_)->cpu};
+                      segment()->sysv,
+                      segment()->cpu};
   checkpoint::Request request;
   request.processes = wait_for_processes(Deadline{order.request.freeze_timeout});
   request.timeout = order.request.timeout;
@@ -310,7 +288,7 @@ void Agent::make_checkpoint(Order order) {
       log_error("remove old journals", "reason={}", log_value(pruned.error().message()));
   } else {
     log_error("checkpoint failed", "reason={}", log_value(outcome.error().message()));
-    answer["job_goes_on"] = !live_slots(*segment_).empty();
+    answer["job_goes_on"] = !live_slots(segment()).empty();
   }
   {
     const std::lock_guard lock(orders_mutex_);
@@ -339,7 +317,7 @@ Result<> Agent::prune_journals() {
 // Another incarnation of this job runs somewhere: this one must not go on beside it.
 void Agent::superseded() {
   log_event(LogLevel::kError, "superseded by a newer incarnation: ending this one");
-  for (const abi::ProcessSlot* slot : live_slots(*segment_))
+  for (const abi::ProcessSlot* slot : live_slots(segment()))
     ::kill(slot->real_pid.load(), SIGKILL);
 }
 
@@ -348,7 +326,7 @@ void Agent::restart_job() {
   std::array<int, 3> stdio;
   for (std::size_t i = 0; i < stdio.size(); ++i) stdio[i] = settings_.stdio[i].get();
   const bool bring_back = settings_.files != resources::FilePolicy::kNone;
-  const auto done = restart::restart(*plan_, links_, pid, (*segment_)->sysv, stdio, bring_back,
+  const auto done = restart::restart(*plan_, links_, pid, segment()->sysv, stdio, bring_back,
                                      journal_ ? journal_->number() : 0);
   if (done) {
     log_info("restarted", "{}", restart_log_fields(*plan_, *done));
@@ -375,54 +353,50 @@ void Agent::end_if_empty() {
   });
 }
 
-std::string title(const AgentSettings& settings) { return "cairn agent " + settings.job.name; }
-
-struct Start {
-  AgentSettings settings;
-  Explain explain;  // none: for start_agent
-};
-
-void agent_main(void* context, ReadyReport report) {
-  auto* start = static_cast<Start*>(context);
-  const Explain explain = std::move(start->explain);
-  Agent agent(std::move(start->settings));
-  auto started = agent.make_segment();
-  if (started && explain) report.send({abi::kSegmentThere});
-  if (started) started = agent.start();
-  if (!started) {
-    log_error("start failed", "reason={}", log_value(started.error().message()));
-    return explain ? report.end(explain(started.error())) : report.failed(started.error());
-  }
-  explain ? report.end({abi::kAgentReady}) : report.ready(agent.segment_path());
+void serve(Agent& agent) {
   if (const auto served = agent.serve(); !served)
     log_error("agent failed", "reason={}", log_value(served.error().message()));
 }
 
-}  // namespace
-
-std::string mode_name(abi::DoorMode mode) {
-  switch (mode) {
-    case abi::DoorMode::kAuto: return "auto";
-    case abi::DoorMode::kDispatch: return "dispatch";
-    case abi::DoorMode::kSeccomp: return "seccomp";
-    case abi::DoorMode::kPatchOnly: return "patch";
+void restart_main(void* context, ReadyReport report) {
+  Agent agent(std::move(*static_cast<AgentSettings*>(context)));
+  if (const auto started = agent.start_restart(); !started) {
+    log_error("start failed", "reason={}", log_value(started.error().message()));
+    return report.failed(started.error());
   }
-  return "unknown";
+  report.ready(agent.segment_path());
+  serve(agent);
 }
+
+}  // namespace
 
 Result<std::string> start_agent(AgentSettings settings) {
   std::vector<int> keep;
   for (const Fd& fd : settings.stdio)
     if (fd.valid()) keep.push_back(fd.get());
-  Start start{std::move(settings), nullptr};
-  return start_daemon(title(start.settings), keep, Deadline{kStartTimeout}, agent_main, &start);
+  return start_daemon(kAgentTitle + settings.job.name, keep, Deadline{kStartTimeout}, restart_main,
+                      &settings);
 }
 
-Result<LaunchedAgent> launch_agent(AgentSettings settings, Explain explain) {
-  LaunchedAgent launched{run_directory_of(settings.job) / "segment", {}};
-  Start start{std::move(settings), std::move(explain)};
-  CAIRN_ASSIGN(launched.report, launch_daemon(title(start.settings), {}, agent_main, &start));
-  return launched;
+bool is_agent(int argc, char** argv) {
+  return argc == 2 && std::string_view(argv[0]).starts_with(kAgentTitle);
+}
+
+int continue_agent(char** argv) {
+  const std::string title = argv[0];
+  const auto text = read_text_file(std::string("/proc/self/fd/") + argv[1]);
+  ::close(std::atoi(argv[1]));
+  set_title(title);
+  auto taken = text ? take_over(*text) : Result<TakenOver>(Failure(text.error()));
+  if (!taken) return 1;
+  Agent agent(std::move(taken->settings), std::move(taken->station));
+  const auto held = agent.hold_station();
+  if (!held) {
+    log_error("start failed", "reason={}", log_value(held.error().message()));
+    return 1;
+  }
+  serve(agent);
+  return 0;
 }
 
 }  // namespace cairn::agent

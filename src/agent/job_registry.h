@@ -36,6 +36,10 @@ struct JobEntry {
   [[nodiscard]] bool alive() const;
 };
 
+[[nodiscard]] inline std::filesystem::path agent_log(const JobEntry& entry) {
+  return std::filesystem::path(entry.directory) / "agent.log";
+}
+
 // 80 random bits in hexadecimal.
 [[nodiscard]] std::string make_job_id();
 

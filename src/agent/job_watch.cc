@@ -37,13 +37,16 @@ JobWatch::~JobWatch() {
   for (const auto& [pid, fd] : pidfds_) loop_.forget(fd.get());
 }
 
-Result<> JobWatch::watch(RealPid pid) {
-  if (pidfds_.contains(pid)) return {};
-  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid.value, 0)));
-  if (!pidfd.valid()) return os_failure("watch process", std::to_string(pid.value));
+void JobWatch::watch(RealPid pid, Fd pidfd) {
   loop_.on_readable(pidfd.get(), [this, pid] { process_ended(pid); });
   pidfds_.emplace(pid, std::move(pidfd));
-  return {};
+}
+
+bool JobWatch::find(RealPid pid) {
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid.value, 0)));
+  if (!pidfd.valid()) return false;
+  watch(pid, std::move(pidfd));
+  return true;
 }
 
 void JobWatch::refresh() {
@@ -57,7 +60,7 @@ void JobWatch::refresh() {
       continue;
     }
     // It may die between the check and the pidfd: then the pidfd is readable at once.
-    if (!process_lives(*slot) || !watch(pid)) free_slot(*slot);
+    if (!process_lives(*slot) || !find(pid)) free_slot(*slot);
   }
 }
 

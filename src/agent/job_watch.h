@@ -23,8 +23,8 @@ class JobWatch {
   JobWatch(const JobWatch&) = delete;
   JobWatch& operator=(const JobWatch&) = delete;
 
-  // A process that has no slot yet: the one that will exec the runtime.
-  [[nodiscard]] Result<> watch(RealPid pid);
+  // A process that has no slot yet, by its pidfd: the one that will exec the runtime.
+  void watch(RealPid pid, Fd pidfd);
   // Takes in the processes that have claimed slots since.
   void refresh();
 
@@ -34,6 +34,7 @@ class JobWatch {
   [[nodiscard]] std::vector<RealPid> pids() const;
 
  private:
+  [[nodiscard]] bool find(RealPid pid);
   void process_ended(RealPid pid);
 
   PollLoop& loop_;

@@ -13,6 +13,8 @@
 namespace cairn::agent {
 namespace {
 
+constexpr std::size_t kBytes = sizeof(abi::JobSegment);
+
 template <std::size_t N>
 Result<> set_text(char (&field)[N], const std::string& text) {
   if (text.size() >= N) return failure(ENAMETOOLONG, "put into the job segment", text);
@@ -22,16 +24,25 @@ Result<> set_text(char (&field)[N], const std::string& text) {
 
 }  // namespace
 
+Result<SegmentFile> SegmentFile::map(int fd, const std::filesystem::path& path) {
+  void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) return os_failure("mmap", path);
+  return SegmentFile(static_cast<abi::JobSegment*>(memory));
+}
+
+Result<SegmentFile> SegmentFile::open(const std::filesystem::path& path) {
+  const Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!fd.valid()) return os_failure("open", path);
+  return map(fd.get(), path);
+}
+
 Result<SegmentFile> SegmentFile::create(const std::filesystem::path& path,
                                         const SegmentSettings& settings) {
-  constexpr std::size_t kBytes = sizeof(abi::JobSegment);
   CAIRN_ASSIGN(const Fd fd, create_private_file(path, O_RDWR));
   if (::ftruncate(fd.get(), kBytes) != 0) return os_failure("ftruncate", path);
-  void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (memory == MAP_FAILED) return os_failure("mmap", path);
   // A fresh file is zero, which is the right beginning of every field: constructing nothing keeps
   // the pages of unused slots unallocated.
-  SegmentFile file(static_cast<abi::JobSegment*>(memory));
+  CAIRN_ASSIGN(SegmentFile file, map(fd.get(), path));
   CAIRN_TRY(set_text(file->agent_socket, settings.socket));
   CAIRN_TRY(set_text(file->runtime_path, settings.runtime_path));
   CAIRN_TRY(set_text(file->plan_cache, settings.plan_cache));

@@ -23,6 +23,7 @@ class SegmentFile {
  public:
   [[nodiscard]] static Result<SegmentFile> create(const std::filesystem::path& path,
                                                   const SegmentSettings& settings);
+  [[nodiscard]] static Result<SegmentFile> open(const std::filesystem::path& path);
   SegmentFile(SegmentFile&& other) noexcept : segment_(std::exchange(other.segment_, nullptr)) {}
   SegmentFile& operator=(SegmentFile&&) = delete;
   ~SegmentFile();
@@ -34,6 +35,7 @@ class SegmentFile {
   [[nodiscard]] std::vector<abi::ProcessSlot*> slots() const;
 
  private:
+  [[nodiscard]] static Result<SegmentFile> map(int fd, const std::filesystem::path& path);
   explicit SegmentFile(abi::JobSegment* segment) : segment_(segment) {}
   abi::JobSegment* segment_;
 };

@@ -25,15 +25,6 @@ char* arguments_end = nullptr;
 constexpr char kReady = 'R';
 constexpr char kFailed = 'F';
 
-// Whoever looks for the job by its command line (pkill -f) must not find the agent.
-void set_title(const std::string& title) {
-  ::prctl(PR_SET_NAME, "cairn-agent");
-  if (arguments_start == nullptr) return;
-  const auto space = static_cast<std::size_t>(arguments_end - arguments_start);
-  std::memset(arguments_start, 0, space);
-  std::memcpy(arguments_start, title.data(), std::min(title.size(), space - 1));
-}
-
 // Kernels before 5.9 lack close_range.
 void close_one_by_one(const std::vector<int>& keep) {
   std::vector<int> open;
@@ -119,6 +110,14 @@ void remember_arguments(int argc, char** argv) {
   if (argc < 1) return;
   arguments_start = argv[0];
   arguments_end = argv[argc - 1] + std::strlen(argv[argc - 1]) + 1;
+}
+
+void set_title(const std::string& title) {
+  ::prctl(PR_SET_NAME, "cairn-agent");
+  if (arguments_start == nullptr) return;
+  const auto space = static_cast<std::size_t>(arguments_end - arguments_start);
+  std::memset(arguments_start, 0, space);
+  std::memcpy(arguments_start, title.data(), std::min(title.size(), space - 1));
 }
 
 void ReadyReport::send(const std::string& bytes) {

@@ -46,4 +46,7 @@ using DaemonBody = void (*)(void* context, ReadyReport report);
 // Where main()'s arguments lie, for the daemon's title.
 void remember_arguments(int argc, char** argv);
 
+// Whoever looks for the job by its command line (pkill -f) must not find the agent.
+void set_title(const std::string& title);
+
 }  // namespace cairn

@@ -35,10 +35,14 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
 
 }  // namespace
 
-Result<> open_log(const std::filesystem::path& file, LogIdentity identity) {
-  // Made here, since spdlog would create it with the umask's mode and throw where it cannot.
+Result<> make_log(const std::filesystem::path& file) {
   Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return os_failure("open the log", file);
+  return {};
+}
+
+Result<> open_log(const std::filesystem::path& file, LogIdentity identity) {
+  CAIRN_TRY(make_log(file));  // spdlog would create it with the umask's mode, and throw
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string(), false);
     auto logger = std::make_shared<spdlog::logger>("cairn", std::move(sink));

@@ -23,7 +23,10 @@ struct LogIdentity {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// Appends to the file, which is created with mode 0600.
+// Sees to it that the file can be written; it is created with mode 0600.
+[[nodiscard]] Result<> make_log(const std::filesystem::path& file);
+
+// Appends to the file, which is made if it is not there.
 [[nodiscard]] Result<> open_log(const std::filesystem::path& file, LogIdentity identity);
 
 // The generation that following events belong to; 0: none.

@@ -54,7 +54,7 @@ void add_generation_word(CLI::App* verb, std::string& word, const std::string& d
   verb->add_option("DIR", word, description);
 }
 
-void add_verbs(CLI::App& app, CommandLine& all) {
+CLI::App* add_run(CLI::App& app, CommandLine& all) {
   CLI::App* verb = add_verb(app, "run", "Run PROGRAM so that it can be checkpointed", all.run.common);
   // For the help text: the program and its arguments are cut off before the options are parsed.
   verb->add_option("PROGRAM", all.run.command, "The program and its arguments");
@@ -64,8 +64,11 @@ void add_verbs(CLI::App& app, CommandLine& all) {
                    "host, x86-64-v2, x86-64-v3, x86-64-v4")
       ->envname("CAIRN_CPU")
       ->type_name("LEVEL");
+  return verb;
+}
 
-  verb = add_verb(app, "checkpoint", "Save a running job", all.checkpoint.common);
+void add_other_verbs(CLI::App& app, CommandLine& all) {
+  CLI::App* verb = add_verb(app, "checkpoint", "Save a running job", all.checkpoint.common);
   add_job_word(verb, all.checkpoint.job);
   verb->add_flag("--kill", all.checkpoint.kill, "End the job once it is saved")
       ->envname("CAIRN_KILL");
@@ -122,11 +125,14 @@ tl::expected<CommandLine, int> parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", CAIRN_VERSION);
   app.require_subcommand(1);
   app.footer(kExitCodes);
-  add_verbs(app, all);
 
+  CLI::App* run = add_run(app, all);
   int end = argc;
+  // The start of a program is measured in milliseconds, and the other verbs' options are one of them.
   if (argc > 1 && std::string(argv[1]) == "run")
-    end = find_program(*app.get_subcommand("run"), argc, argv);
+    end = find_program(*run, argc, argv);
+  else
+    add_other_verbs(app, all);
   try {
     app.parse(end, argv);
   } catch (const CLI::ParseError& error) {

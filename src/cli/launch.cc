@@ -54,6 +54,7 @@ Result<agent::AgentSettings> prepare_agent(const JobOptions& options, ExitCode& 
   }
   settings.keep = options.keep;
   code = ExitCode::kInternal;
+  CAIRN_ASSIGN(settings.engine, companion_program("cairn-engine"));
   CAIRN_ASSIGN(settings.runtime, companion_program("cairn-runtime"));
   // Without the planner everything works, by Syscall User Dispatch alone.
   if (const auto planner = companion_program("cairn-plan")) settings.planner = *planner;

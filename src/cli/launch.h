@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/agent.h"
+#include "agent/settings.h"
 #include "cli/verbs.h"
 
 namespace cairn::cli {

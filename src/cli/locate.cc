@@ -6,7 +6,6 @@
 
 #include "base/files.h"
 #include "base/unix_socket.h"
-#include "storage/store.h"
 
 namespace cairn::cli {
 namespace {
@@ -88,9 +87,7 @@ bool job_runs(const storage::OwnerRecord& owner) {
 }
 
 bool directory_in_use(const std::string& directory) {
-  const auto store = storage::Store::open(directory, {});
-  if (!store) return false;
-  const auto owner = (*store)->owner();
+  const auto owner = storage::read_owner(directory);
   return owner && *owner && job_runs(**owner);
 }
 

@@ -1,3 +1,4 @@
+#include "agent/agent.h"
 #include "base/daemon.h"
 #include "cli/command_line.h"
 #include "cli/verbs.h"
@@ -24,6 +25,7 @@ ExitCode dispatch(const CommandLine& command) {
 
 int main(int argc, char** argv) {
   remember_arguments(argc, argv);
+  if (agent::is_agent(argc, argv)) return agent::continue_agent(argv);
   const auto command = parse_command_line(argc, argv);
   if (!command) return command.error();
   return static_cast<int>(dispatch(*command));

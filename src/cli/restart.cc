@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "agent/agent.h"
 #include "cli/launch.h"
 #include "cli/locate.h"
 #include "cli/output.h"

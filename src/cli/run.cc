@@ -1,12 +1,13 @@
 #include <filesystem>
 
 #include "abi/boot.h"
+#include "base/cpu_view.h"
+#include "agent/station.h"
 #include "cli/launch.h"
 #include "cli/locate.h"
 #include "cli/output.h"
 #include "cli/program_file.h"
 #include "cli/verbs.h"
-#include "resources/cpu_view.h"
 #include "storage/owner.h"
 
 namespace cairn::cli {
@@ -28,7 +29,7 @@ std::string failure_report(bool json, const Error& error) {
 
 Result<std::uint32_t> cpu_level(const std::string& name) {
   if (name.empty()) return 0;
-  const auto level = resources::parse_cpu_level(name);
+  const auto level = parse_cpu_level(name);
   if (!level) return refusal("--cpu must be host, x86-64-v2, x86-64-v3 or x86-64-v4, not", "\"" + name + "\"");
   return *level;
 }

@@ -8,7 +8,6 @@
 #include "base/files.h"
 #include "resources/clocks.h"
 #include "resources/context.h"
-#include "resources/cpu_view.h"
 #include "resources/machine.h"
 #include "resources/memory_maps.h"
 #include "resources/open_files.h"

@@ -9,7 +9,7 @@
 #include <array>
 #include <cstring>
 
-#include "resources/cpu_view.h"
+#include "base/cpu_view.h"
 #include "resources/file_rewind.h"
 #include "resources/memory_maps.h"
 #include "resources/rebuild.h"
@@ -159,6 +159,31 @@ void describe_machine(image::Machine& machine, const abi::CpuView& seen) {
     machine.set_kernel_release(names.release);
     machine.set_node_name(names.nodename);
   }
+}
+
+void describe_cpu_view(const abi::CpuView& view, image::Machine& machine) {
+  machine.set_cpu_level(view.level);
+  for (std::uint32_t i = 0; i < view.answers; ++i) {
+    const abi::CpuidAnswer& answer = view.answer[i];
+    auto& leaf = *machine.add_cpu_view();
+    leaf.set_leaf(answer.leaf);
+    leaf.set_subleaf(answer.subleaf);
+    leaf.set_eax(answer.eax);
+    leaf.set_ebx(answer.ebx);
+    leaf.set_ecx(answer.ecx);
+    leaf.set_edx(answer.edx);
+  }
+}
+
+abi::CpuView cpu_view_of(const image::Machine& machine) {
+  abi::CpuView view{};
+  view.level = machine.cpu_level();
+  view.xcr0 = cpu_level_states(view.level);
+  for (const auto& leaf : machine.cpu_view()) {
+    if (view.answers == abi::kMaxCpuidAnswers) break;
+    view.answer[view.answers++] = {leaf.leaf(), leaf.subleaf(), leaf.eax(), leaf.ebx(), leaf.ecx(), leaf.edx()};
+  }
+  return view;
 }
 
 std::vector<std::string> what_machine_lacks(const image::Machine& saved) {

@@ -11,6 +11,10 @@ namespace cairn::resources {
 
 // `seen`: what the job's programs are told of the CPU; level 0: the CPU itself.
 void describe_machine(image::Machine& machine, const abi::CpuView& seen);
+void describe_cpu_view(const abi::CpuView& view, image::Machine& machine);
+// All zero for an image without one.
+abi::CpuView cpu_view_of(const image::Machine& machine);
+
 std::vector<std::string> what_machine_lacks(const image::Machine& saved);
 
 }  // namespace cairn::resources

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@ namespace cairn::agent {
 namespace {
 
 std::uint32_t number(abi::SlotState state) { return static_cast<std::uint32_t>(state); }
+
+Fd open_pidfd(pid_t pid) { return Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 
 class Watch : public testing::Test {
  protected:
@@ -86,7 +89,7 @@ TEST_F(Watch, TheSegmentSaysWhatTheRuntimeNeeds) {
 
 TEST_F(Watch, AProcessThatEndsFreesItsSlot) {
   const pid_t pid = start_process();
-  ASSERT_TRUE(watch_->watch(RealPid{pid}));
+  watch_->watch(RealPid{pid}, open_pidfd(pid));
   abi::ProcessSlot& slot = claim(0, pid);
   slot.freeze_word = 7;
   slot.parked = 3;
@@ -103,7 +106,7 @@ TEST_F(Watch, AProcessThatEndsFreesItsSlot) {
 TEST_F(Watch, TheJobLivesOnInAChild) {
   const pid_t first = start_process();
   const pid_t second = start_process();
-  ASSERT_TRUE(watch_->watch(RealPid{first}));
+  watch_->watch(RealPid{first}, open_pidfd(first));
   claim(0, first);
   claim(1, second);
   loop_->after(std::chrono::milliseconds(0), [&] { ::kill(first, SIGKILL); });

@@ -1,7 +1,7 @@
 // How a view is made: every leaf that says something about instructions is the machine's own with only
 // the level's bits left; leaves about caches and topology stay; all others are zero.
 
-#include "resources/cpu_view.h"
+#include "base/cpu_view.h"
 
 #include <cpuid.h>
 #include <fmt/format.h>
@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <array>
 
-namespace cairn::resources {
+namespace cairn {
 namespace {
 
 enum Output { kEax, kEbx, kEcx, kEdx };
@@ -60,10 +60,6 @@ std::uint32_t level_mask(std::uint32_t level, std::uint32_t leaf, Output output)
   return mask;
 }
 
-std::uint64_t states_of(std::uint32_t level) {
-  return level < 3 ? 0 : level < 4 ? kAvxState : kAvxState | kAvx512State;
-}
-
 class ViewMaker {
  public:
   explicit ViewMaker(std::uint32_t level) : level_(level), highest_(ask(0, 0)[kEax]),
@@ -71,7 +67,7 @@ class ViewMaker {
 
   abi::CpuView make() {
     view_.level = level_;
-    view_.xcr0 = states_of(level_);
+    view_.xcr0 = cpu_level_states(level_);
     basics();
     caches_and_topology();
     register_state();
@@ -165,6 +161,10 @@ std::optional<std::uint32_t> parse_cpu_level(const std::string& name) {
   return std::nullopt;
 }
 
+std::uint64_t cpu_level_states(std::uint32_t level) {
+  return level < 3 ? 0 : level < 4 ? kAvxState : kAvxState | kAvx512State;
+}
+
 Result<abi::CpuView> make_cpu_view(std::uint32_t level) {
   if (level == 0) return abi::CpuView{};
   if (const std::string missing = missing_for(level); !missing.empty())
@@ -172,29 +172,4 @@ Result<abi::CpuView> make_cpu_view(std::uint32_t level) {
   return ViewMaker(level).make();
 }
 
-void describe_cpu_view(const abi::CpuView& view, image::Machine& machine) {
-  machine.set_cpu_level(view.level);
-  for (std::uint32_t i = 0; i < view.answers; ++i) {
-    const abi::CpuidAnswer& answer = view.answer[i];
-    auto& leaf = *machine.add_cpu_view();
-    leaf.set_leaf(answer.leaf);
-    leaf.set_subleaf(answer.subleaf);
-    leaf.set_eax(answer.eax);
-    leaf.set_ebx(answer.ebx);
-    leaf.set_ecx(answer.ecx);
-    leaf.set_edx(answer.edx);
-  }
-}
-
-abi::CpuView cpu_view_of(const image::Machine& machine) {
-  abi::CpuView view{};
-  view.level = machine.cpu_level();
-  view.xcr0 = states_of(view.level);
-  for (const auto& leaf : machine.cpu_view()) {
-    if (view.answers == abi::kMaxCpuidAnswers) break;
-    view.answer[view.answers++] = {leaf.leaf(), leaf.subleaf(), leaf.eax(), leaf.ebx(), leaf.ecx(), leaf.edx()};
-  }
-  return view;
-}
-
-}  // namespace cairn::resources
+}  // namespace cairn

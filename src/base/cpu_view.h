@@ -7,9 +7,8 @@
 
 #include "abi/cpu_view.h"
 #include "base/error.h"
-#include "image/schema/process.pb.h"
 
-namespace cairn::resources {
+namespace cairn {
 
 // "host" is 0; nothing for another word than host, x86-64-v2, x86-64-v3, x86-64-v4.
 std::optional<std::uint32_t> parse_cpu_level(const std::string& name);
@@ -17,8 +16,7 @@ std::optional<std::uint32_t> parse_cpu_level(const std::string& name);
 // This machine's CPU, cut down to a level. An error names what this CPU lacks for it.
 Result<abi::CpuView> make_cpu_view(std::uint32_t level);
 
-void describe_cpu_view(const abi::CpuView& view, image::Machine& machine);
-// All zero for an image without one.
-abi::CpuView cpu_view_of(const image::Machine& machine);
+// The register states (xcr0) that programs of a level may use.
+std::uint64_t cpu_level_states(std::uint32_t level);
 
-}  // namespace cairn::resources
+}  // namespace cairn
