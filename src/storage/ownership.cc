@@ -126,8 +126,8 @@ Result<> publish(const std::string& store, std::uint64_t mine, const std::string
   return {};
 }
 
-// What an older owner is still writing is renamed: from then on that owner's commit has nothing left
-// to rename.
+// What an older owner is still writing is renamed: from then on that owner's commit has nothing
+// left to rename.
 Result<> fence_leftovers(const std::string& store, const OwnerRecord& owner) {
   CAIRN_ASSIGN(const auto names, list_directory(store));
   for (const std::string& name : names) {
@@ -205,7 +205,8 @@ Result<OwnerRecord> claim_store(const std::string& directory, OwnerRecord wanted
   }
 }
 
-// Numbers must not go back after a power failure: our claim is durable before a lower one is removed.
+// Numbers must not go back after a power failure: our claim is durable before a lower one is
+// removed.
 Result<> settle_ownership(const std::string& store, const OwnerRecord& owner) {
   const std::string claim = claim_path(store, owner.incarnation);
   CAIRN_ASSIGN(const Fd record, open_file(claim));
