@@ -163,15 +163,15 @@ PageDataRef write_child(const Shared& shared, GenerationWriter& writer) {
   const auto memory = writer.memory();
   const PageRun whole{reinterpret_cast<std::uint64_t>(shared.data),
                       static_cast<std::uint32_t>(shared.bytes / kPageBytes)};
-  for (auto& batch : plan_batches(std::span(&whole, 1))) {
-    PageBuffer buffer = must(memory->acquire());
-    std::uint64_t at = 0;
-    for (const PageRun& run : batch) {
-      read_child(shared, buffer.data() + at, run.address - whole.address, run.pages * kPageBytes);
-      at += run.pages * kPageBytes;
-    }
-    must(memory->add_pages(std::move(buffer), std::move(batch)));
-  }
+  must(memory->add_pages(plan_batches(std::span(&whole, 1)),
+                         [&](const auto& batch, std::byte* into) -> Result<> {
+                           for (const PageRun& run : batch) {
+                             read_child(shared, into, run.address - whole.address,
+                                        run.pages * kPageBytes);
+                             into += run.pages * kPageBytes;
+                           }
+                           return {};
+                         }));
   return must(memory->finish());
 }
 

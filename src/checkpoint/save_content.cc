@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 
 namespace cairn::checkpoint {
 namespace {
@@ -64,14 +65,15 @@ Result<storage::PageDataRef> save_content(const resources::ContentPlan& content,
                                           const ReadProgress& progress) {
   const auto memory = writer.memory();
   const bool is_private = content.object_id == 0;
-  for (std::vector<PageRun>& batch : storage::plan_batches(content.runs)) {
-    const std::uint64_t bytes = stored_bytes(batch);
-    CAIRN_ASSIGN(storage::PageBuffer buffer, memory->acquire());
-    if (!is_private || !read_at_once(content.process->task(), batch, buffer.data()))
-      CAIRN_TRY(read_run_by_run(content, batch, buffer.data()));
-    CAIRN_TRY(memory->add_pages(std::move(buffer), std::move(batch)));
-    progress(bytes);
-  }
+  std::mutex progress_mutex;
+  const auto fill = [&](const std::vector<PageRun>& batch, std::byte* into) -> Result<> {
+    if (!is_private || !read_at_once(content.process->task(), batch, into))
+      CAIRN_TRY(read_run_by_run(content, batch, into));
+    const std::lock_guard lock(progress_mutex);
+    progress(stored_bytes(batch));
+    return {};
+  };
+  CAIRN_TRY(memory->add_pages(storage::plan_batches(content.runs), fill));
   return memory->finish();
 }
 

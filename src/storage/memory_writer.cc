@@ -1,10 +1,12 @@
-// A batch on its way: hash every page -> hash the extent -> known? one reference, done
+// A batch on its way: read -> hash every page -> hash the extent -> known? one reference, done
 //   -> else hash by hash: known? a reference; new? a place in a chunk -> the extent's node.
 
 #include "storage/memory_writer.h"
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <latch>
 
 #include "storage/memory_writer_impl.h"
 #include "storage/tree.h"
@@ -58,43 +60,36 @@ struct PackedMemoryWriter::Extent {
   }
 };
 
-PackedMemoryWriter::~PackedMemoryWriter() {
-  wait_for_workers();
+Result<> PackedMemoryWriter::add_pages(std::span<const std::vector<PageRun>> batches,
+                                       const Fill& fill) {
+  CAIRN_TRY(context_.check());
+  std::atomic<std::size_t> next = 0;
+  WorkerPool& workers = context_.resources.workers;
+  std::latch running(workers.size());
+  for (unsigned n = 0; n < workers.size(); ++n)
+    workers.submit([&](unsigned worker) {
+      for (std::size_t mine; !context_.failed && (mine = next.fetch_add(1)) < batches.size();)
+        if (Result<> done = store_batch(worker, batches[mine], fill); !done)
+          context_.fail(std::move(done).error());
+      running.count_down();
+    });
+  running.wait();
+  return context_.check();
 }
 
-Result<PageBuffer> PackedMemoryWriter::acquire() {
-  CAIRN_TRY(context_.check());
-  return context_.resources.page_buffers.acquire();
-}
-
-Result<> PackedMemoryWriter::add_pages(PageBuffer buffer, std::vector<PageRun> runs) {
-  CAIRN_TRY(context_.check());
+Result<> PackedMemoryWriter::store_batch(unsigned worker, const std::vector<PageRun>& runs,
+                                         const Fill& fill) {
   std::uint64_t data_pages = 0;
   for (const PageRun& run : runs) {
     if (run.address % kPageBytes != 0 || run.pages > kExtentPages * 64)
       return failure(EINVAL, "add pages: a run is not made of whole pages, or too long");
     if (!run.zero) data_pages += run.pages;
   }
+  CAIRN_ASSIGN(const PageBuffer buffer, context_.resources.page_buffers.acquire());
   if (data_pages * kPageBytes > buffer.bytes().size())
     return failure(EINVAL, "add pages: more than the buffer holds");
-  struct Batch {
-    PageBuffer buffer;
-    std::vector<PageRun> runs;
-  };
-  auto batch = std::make_shared<Batch>(Batch{std::move(buffer), std::move(runs)});
-  {
-    const std::lock_guard lock(mutex_);
-    ++running_;
-  }
-  context_.resources.workers.submit([this, batch = std::move(batch)](unsigned worker) {
-    if (!context_.failed)
-      if (Result<> done = process(worker, batch->buffer.data(), batch->runs); !done)
-        context_.fail(std::move(done).error());
-    batch->buffer = PageBuffer();
-    const std::lock_guard lock(mutex_);
-    if (--running_ == 0) done_.notify_all();
-  });
-  return {};
+  CAIRN_TRY(fill(runs, buffer.data()));
+  return process(worker, buffer.data(), runs);
 }
 
 Result<> PackedMemoryWriter::process(unsigned worker, const std::byte* data,
@@ -174,13 +169,7 @@ TreeChild PackedMemoryWriter::add_directory(TreeNodeKind kind, std::uint64_t add
   return {address, ref, pages, identity};
 }
 
-void PackedMemoryWriter::wait_for_workers() {
-  std::unique_lock lock(mutex_);
-  done_.wait(lock, [this] { return running_ == 0; });
-}
-
 Result<PageDataRef> PackedMemoryWriter::finish() {
-  wait_for_workers();
   CAIRN_TRY(context_.check());
   if (extents_.empty()) return PageDataRef{};
   std::sort(extents_.begin(), extents_.end(),

@@ -1,23 +1,26 @@
 #pragma once
-// Takes the pages of one process, batch by batch, and returns where they are.
+// Takes the pages of one process, and returns where they are.
 //
 //   auto memory = writer.memory();
-//   for (auto& runs : plan_batches(pages_that_are_there)) {
-//     CAIRN_ASSIGN(PageBuffer buffer, memory->acquire());   // waits while all buffers are in use
-//     ... process_vm_readv(all runs that are not zero, one after another, into buffer.bytes()) ...
-//     CAIRN_TRY(memory->add_pages(std::move(buffer), std::move(runs)));  // returns at once
-//   }
-//   CAIRN_ASSIGN(PageDataRef ref, memory->finish());        // waits for the workers
+//   CAIRN_TRY(memory->add_pages(plan_batches(pages_that_are_there), [&](const auto& runs, auto*
+//   into) {
+//     ... process_vm_readv(all runs that are not zero, one after another, to `into`) ...
+//   }));
+//   CAIRN_ASSIGN(PageDataRef ref, memory->finish());
 //
-// Several threads may call acquire() and add_pages() of one writer, and several writers of one
-// generation may work at once. Batches may come in any order, but all pages of one 2 MiB extent (by
-// address) must be in the same batch. A failure of a worker is returned by the next call.
+// One worker does all that is done with a batch: it reads it into a buffer of its own, hashes,
+// compares, compresses and hands over what is new, while the pages are in its caches.
+//
+// Several writers of one generation may work at once. Batches may come in any order, but all pages
+// of one 2 MiB extent (by address) must be in the same batch.
 
+#include <cstddef>
+#include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
-#include "storage/buffer_pool.h"
 #include "storage/page.h"
 
 namespace cairn::storage {
@@ -26,12 +29,13 @@ class MemoryWriter {
  public:
   virtual ~MemoryWriter() = default;
 
-  // A buffer of 2 MiB, warm if one was used before.
-  virtual Result<PageBuffer> acquire() = 0;
+  // Called on the workers, by several at once. `runs` ascend; the data of those that are not `zero`
+  // belongs into the buffer one after another.
+  using Fill = std::function<Result<>(const std::vector<PageRun>& runs, std::byte* into)>;
 
-  // `runs` ascend; the data of those that are not `zero` lies in the buffer one after another.
-  // Pages found to hold only zeros are noted as zero and take no space either.
-  virtual Result<> add_pages(PageBuffer buffer, std::vector<PageRun> runs) = 0;
+  // Returns when all are stored, or at the first failure. Pages found to hold only zeros are noted
+  // as zero and take no space either.
+  virtual Result<> add_pages(std::span<const std::vector<PageRun>> batches, const Fill& fill) = 0;
 
   virtual Result<PageDataRef> finish() = 0;
 };

@@ -25,17 +25,23 @@ Result<std::unique_ptr<OutputStream>> OutputStream::create(const std::string& pa
 }
 
 OutputStream::OutputStream(std::string path, Fd fd, bool direct, BufferPool& blocks)
-    : path_(std::move(path)), fd_(std::move(fd)), direct_(direct), blocks_(blocks), thread_([this] {
-        write_blocks();
-      }) {}
+    : path_(std::move(path)), fd_(std::move(fd)), direct_(direct), blocks_(blocks) {
+  for (std::thread& thread : threads_) thread = std::thread([this] { write_blocks(); });
+}
 
 OutputStream::~OutputStream() {
+  end_threads();
+}
+
+// After all full blocks are written.
+void OutputStream::end_threads() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
   changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  for (std::thread& thread : threads_)
+    if (thread.joinable()) thread.join();
 }
 
 // Under place_mutex_. Waiting for a free block here is what slows the workers to the device's
@@ -129,12 +135,7 @@ void OutputStream::write_blocks() {
 }
 
 Result<> OutputStream::finish(FaultPoint sync_fault) {
-  {
-    const std::lock_guard lock(mutex_);
-    ending_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
+  end_threads();
   if (failed_) return Failure(error_);
   for (const auto& block : open_) {
     // The last one is partly filled: written up to the next whole sector, then cut.

@@ -1,8 +1,10 @@
 #pragma once
 // A file written from front to back by several threads: each append gets its place at once and is
-// copied there without a lock; full blocks are written by a thread of their own, around the page
-// cache where the file system allows it, so that the sync at the end has nothing left to do.
+// copied there without a lock; full blocks are written by two threads of their own, so that the
+// device always has the next one, around the page cache where the file system allows it, so that the
+// sync at the end has nothing left to do.
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -22,7 +24,7 @@ namespace cairn::storage {
 
 class OutputStream {
  public:
-  // `blocks` gives the blocks, of which it needs at least three.
+  // `blocks` gives the blocks, of which it needs at least four.
   static Result<std::unique_ptr<OutputStream>> create(const std::string& path, BufferPool& blocks);
   ~OutputStream();
 
@@ -50,6 +52,7 @@ class OutputStream {
 
   OutputStream(std::string path, Fd fd, bool direct, BufferPool& blocks);
   Result<std::shared_ptr<Block>> block_at(std::uint64_t offset);
+  void end_threads();
   void write_blocks();
   Result<> write_block(Block& block, std::size_t bytes);
   void fill(const std::shared_ptr<Block>& block, std::size_t bytes);
@@ -64,13 +67,13 @@ class OutputStream {
   std::uint64_t position_ = 0;
   std::deque<std::shared_ptr<Block>> open_;  // not full yet, by offset; at most two
 
-  std::mutex mutex_;  // the writing thread's
+  std::mutex mutex_;  // the writing threads'
   std::condition_variable changed_;
   std::deque<std::shared_ptr<Block>> full_;
   bool ending_ = false;
   Error error_;
   bool failed_ = false;
-  std::thread thread_;
+  std::array<std::thread, 2> threads_;
 };
 
 }  // namespace cairn::storage

@@ -17,8 +17,8 @@ namespace cairn::storage {
 // Lives as long as the store is open.
 struct WriterResources {
   WriterResources(const std::string& directory, unsigned threads, std::uint64_t index_bytes)
-      : page_buffers(kExtentBytes, 2 * threads + 2),
-        blocks(4 << 20, 4),
+      : page_buffers(kExtentBytes, threads),
+        blocks(4 << 20, 6),
         known(directory, index_bytes),
         workers(threads) {}
 

@@ -73,14 +73,12 @@ inline Result<PageDataRef> write_memory(GenerationWriter& writer, const Memory& 
       runs.push_back({address, 1, zero});
   }
   const auto out = writer.memory();
-  for (auto& batch : plan_batches(runs)) {
-    CAIRN_ASSIGN(PageBuffer buffer, out->acquire());
-    std::byte* place = buffer.data();
+  CAIRN_TRY(out->add_pages(plan_batches(runs), [&](const auto& batch, std::byte* place) -> Result<> {
     for (const PageRun& run : batch)
       for (std::uint32_t i = 0; i < run.pages && !run.zero; ++i, place += kPageBytes)
         std::memcpy(place, memory.at(run.address + i * kPageBytes).data(), kPageBytes);
-    CAIRN_TRY(out->add_pages(std::move(buffer), std::move(batch)));
-  }
+    return {};
+  }));
   return out->finish();
 }
 

@@ -221,12 +221,11 @@ TEST_F(StoreTest, RecordsComeBackInOrder) {
 }
 
 TEST_F(StoreTest, WrongBatchesAreRefused) {
-  const auto send = [this](std::vector<std::vector<PageRun>> batches) {
+  const auto send = [this](const std::vector<std::vector<PageRun>>& batches) {
     auto writer = must(store_->begin_generation({}));
     const auto out = writer->memory();
-    Result<> outcome;
-    for (auto& runs : batches)
-      if (outcome) outcome = out->add_pages(must(out->acquire()), runs);
+    const Result<> outcome =
+        out->add_pages(batches, [](const auto&, std::byte*) -> Result<> { return {}; });
     const Result<PageDataRef> ref = out->finish();
     EXPECT_FALSE(outcome && ref);
     must(store_->abort(writer->number()));
