@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 GIB = 1 << 30
@@ -62,10 +63,13 @@ MICRO = {
     "compute": Target(percent=1), "read": Target(ratio=1.4), "write": Target(), "pipe": Target(),
     "clock_gettime": Target(ratio=1.2), "getpid": Target(), "getppid": Target(), "malloc": Target(), "open+close": Target(),
     "mmap+munmap": Target(), "futex": Target(), "signal": Target(), "sigprocmask": Target(),
-    "thread": Target(ratio=1.3), "fork": Target(), "fork+exec": Target(added=1.5)}
+    "thread": Target(ratio=1.3), "fork": Target(), "fork+exec": Target(added=1.5), "unix-ping-pong": Target(),
+    "unix-throughput": Target(percent=3), "tcp-ping-pong": Target(), "tcp-throughput": Target(percent=3)}
 TITLES = {"compute": "computing program", "read": "read of 1 byte", "write": "write of 1 byte", "pipe": "pipe, write and read",
           "malloc": "malloc + free of 64 bytes", "futex": "futex wake", "signal": "signal to itself, handled",
-          "thread": "pthread create + join", "fork": "fork + exit + wait", "fork+exec": "fork + exec of /bin/true + wait"}
+          "thread": "pthread create + join", "fork": "fork + exit + wait", "fork+exec": "fork + exec of /bin/true + wait",
+          "unix-ping-pong": "unix socket, one byte there and back", "unix-throughput": "unix socket, 16 MiB",
+          "tcp-ping-pong": "TCP over loopback, one byte there and back", "tcp-throughput": "TCP over loopback, 16 MiB"}
 STARTS = {"start of /bin/true": (("/bin/true",), Target(added=2)),
           "start of python3": (("/usr/bin/python3", "-c", "pass"), Target(added=5))}
 KINDS = ("random", "half-zero", "doubles")
@@ -167,18 +171,57 @@ class Bench:
         yield self.row(f"checkpoint of {title} (floor: {slowest})", floors[slowest], min(run["saved"] for run in runs), target, "s")
         yield self.row(f"restart of {title} to the first tick (floor: reading the files)", min(min(run["reading"]) for run in runs),
                        min(min(run["back"]) for run in runs), target, "s")
-        yield (f"| {title}: program stood still {min(run['stall'] for run in runs):.2f} s; stored {runs[0]['stored'] / GIB:.2f} GiB;"
+        yield (f"| {title}: program stood still {min(run['stall'] for run in runs):.2f} s; stored {runs[0]['stored'] / GIB:.2f} GiB"
+               f" (gzip: {runs[0]['gzip'] / GIB:.2f} GiB);"
                f" CPU time of the agent: checkpoint {min(run['saved_cpu'] for run in runs):.2f} s,"
                f" restart {min(min(run['back_cpu']) for run in runs):.2f} s; floors: "
                + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in floors.items()) + " | | | | | | |")
+
+    def incremental(self):
+        """Later generations of a program, beside the first: time, and bytes that the directory grew by."""
+        size = int(self.options.gib * GIB)
+        job, ticks = self.scratch / "memory.again", self.scratch / "ticks.again"
+        run = self.start_memory(size, "random", ticks, job)
+        changes = (("nothing changed", None, 0.01), ("5 % of the pages changed, side by side", signal.SIGUSR1, 0.07),
+                   ("5 % of the pages changed, at random", signal.SIGUSR2, 0.07))
+        try:
+            run.stdout.readline()
+            first_time, first_bytes = self.save(job)
+            for title, change, share in changes:
+                times, grown = [], []
+                for _ in range(self.options.repeats):
+                    if change:
+                        os.kill(run.pid, change)
+                        run.stdout.readline()
+                    taken, stored = self.save(job)
+                    times.append(taken)
+                    grown.append(stored)
+                title = f"{self.options.gib:g} GiB random, {title}"
+                yield self.row(f"next checkpoint of {title}: time (beside the first)", first_time, min(times), Target(ratio=0.25), "s")
+                yield self.row(f"next checkpoint of {title}: bytes", first_bytes / 2**20, max(grown) / 2**20, Target(ratio=share), "MiB")
+        finally:
+            run.kill()
+            run.wait()
+            wait_for_agents()
+            shutil.rmtree(job, ignore_errors=True)
+
+    def save(self, job):
+        """(seconds, bytes that the job's directory grew by)"""
+        before = stored_bytes(job)
+        began = time.perf_counter()
+        subprocess.run([self.options.cairn, "checkpoint", "--dir", job], check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - began, stored_bytes(job) - before
+
+    def start_memory(self, size, kind, ticks, job):
+        program = [str(self.programs / "bench_memory"), str(size), kind, str(ticks)]
+        return subprocess.Popen([self.options.cairn, "run", "--dir", job, "--", *program], stdout=subprocess.PIPE, text=True)
 
     def save_and_restart(self, kind):
         size = int(self.options.gib * GIB)
         result = {"reading": [], "back": [], "back_cpu": []}
         ticks = self.scratch / f"ticks.{kind}"
         job = self.scratch / f"memory.{kind}"
-        program = [str(self.programs / "bench_memory"), str(size), kind, str(ticks)]
-        run = subprocess.Popen([self.options.cairn, "run", "--dir", job, "--", *program], stdout=subprocess.PIPE, text=True)
+        run = self.start_memory(size, kind, ticks, job)
         restarted = None
         try:
             address = run.stdout.readline().strip()
@@ -189,11 +232,12 @@ class Bench:
             wait_until(lambda: last_tick(ticks) > before + saved * 1e9)
             result["stall"] = longest_gap(ticks, before)
             files = [p for p in job.rglob("*") if p.is_file() and p.stat().st_size > 4096]
-            stored = result["stored"] = sum(p.stat().st_size for p in files)
+            stored = result["stored"] = stored_bytes(job)
             os.kill(run.pid, signal.SIGSTOP)  # it shall not tick while the floors are measured
             result["floors"] = {"process_vm_readv": self.floor("read-process", run.pid, address, size),
                                 "zstd on two threads": self.floor("codec", run.pid, address, size),
                                 "device, write and fsync": self.floor("write", job / "floor", stored)}
+            result["gzip"] = gzip_ratio(run.pid, int(address, 16), size) * size
             os.kill(run.pid, signal.SIGKILL)
             run.wait()
             result["saved_cpu"] = wait_for_agents()
@@ -228,6 +272,22 @@ def spawn_and_wait(argv):
     if status:
         sys.exit(f"{' '.join(map(str, argv))}: status {status}")
     return wall * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3
+
+
+def stored_bytes(job):
+    return sum(path.stat().st_size for path in job.rglob("*") if path.is_file())
+
+
+def gzip_ratio(pid, address, size, piece=1 << 20, pieces=96):
+    """What gzip makes of the memory, by a sample: all of it would take minutes."""
+    step = max(size // pieces // 4096 * 4096, piece)
+    before = after = 0
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for at in range(0, size - piece + 1, step):
+            data = os.pread(memory.fileno(), piece, address + at)
+            before += len(data)
+            after += len(zlib.compress(data, 6))
+    return after / before
 
 
 def ticks_of(path):
@@ -314,6 +374,8 @@ def main():
             for kind in options.kinds.split(","):
                 for line in bench.checkpoint(kind):
                     out(line)
+            for line in bench.incremental():
+                out(line)
         out(f"\nLoad at the end: {os.getloadavg()[0]:.1f}.")
     finally:
         shutil.rmtree(bench.scratch, ignore_errors=True)

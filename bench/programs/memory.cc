@@ -1,6 +1,8 @@
 // Holds memory of a kind and ticks: appends (count, realtime in ns) to a file once a millisecond, so that
 // a stall is seen from outside. Usage: memory BYTES random|half-zero|doubles TICKS
+// SIGUSR1 changes 5 % of the pages, one after another; SIGUSR2 5 % at random; then it prints "changed".
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,6 +39,21 @@ void fill_doubles(double* at, std::size_t count) {
   }
 }
 
+volatile sig_atomic_t wanted;
+
+// The words of a changed page are other ones of the same kind.
+void change(char* area, std::size_t bytes, bool at_random) {
+  const std::size_t pages = bytes / 4096, count = pages / 20;
+  static std::uint64_t state = 0x9e3779b97f4a7c15;
+  for (std::size_t n = 0; n < count; ++n) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    auto* words = reinterpret_cast<std::uint64_t*>(area + (at_random ? state % pages : pages / 3 + n) * 4096);
+    for (int word = 0; word < 512; ++word) words[word] ^= state & 0xffff;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -54,7 +71,17 @@ int main(int argc, char** argv) {
   int ticks = open(argv[3], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
   std::printf("%p\n", static_cast<void*>(area));
   std::fflush(stdout);
+  struct sigaction action = {};
+  action.sa_handler = [](int signal) { wanted = signal; };
+  sigaction(SIGUSR1, &action, nullptr);
+  sigaction(SIGUSR2, &action, nullptr);
   for (std::uint64_t count = 0;; ++count) {
+    if (wanted != 0) {
+      change(area, bytes, wanted == SIGUSR2);
+      wanted = 0;
+      std::puts("changed");
+      std::fflush(stdout);
+    }
     timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     std::uint64_t record[2] = {count, static_cast<std::uint64_t>(t.tv_sec) * 1000000000 + static_cast<std::uint64_t>(t.tv_nsec)};

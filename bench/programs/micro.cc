@@ -1,14 +1,18 @@
 // One operation at a time, timed from inside: prints nanoseconds per operation. Usage: micro NAME
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -64,6 +68,68 @@ void just_fork() {
   must(waitpid(child, nullptr, 0) == child);
 }
 
+// A child at the other end of a connection: sends each message back, or counts what comes and answers
+// once a block is whole.
+int peer = -1;
+
+void start_peer(int mine, int theirs, std::size_t block) {
+  must(mine >= 0 && theirs >= 0);
+  peer = mine;
+  pid_t child = fork();
+  must(child >= 0);
+  if (child != 0) {
+    close(theirs);
+    return;
+  }
+  close(mine);
+  static char buffer[1 << 16];
+  for (std::size_t got = 0;;) {
+    ssize_t n = read(theirs, buffer, sizeof buffer);
+    if (n <= 0) _exit(0);
+    for (got += static_cast<std::size_t>(n); got >= block; got -= block)
+      if (write(theirs, buffer, 1) != 1) _exit(1);
+  }
+}
+
+void connect_unix(std::size_t block) {
+  int ends[2];
+  must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  start_peer(ends[0], ends[1], block);
+}
+
+void connect_tcp(std::size_t block) {
+  int listener = socket(AF_INET, SOCK_STREAM, 0), mine = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  must(bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0 && listen(listener, 1) == 0);
+  must(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  must(connect(mine, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  int theirs = accept(listener, nullptr, nullptr), at_once = 1;
+  close(listener);
+  for (int end : {mine, theirs}) must(setsockopt(end, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once) == 0);
+  start_peer(mine, theirs, block);
+}
+
+void ping_pong() {
+  char c = 'x';
+  must(write(peer, &c, 1) == 1 && read(peer, &c, 1) == 1);
+}
+
+constexpr std::size_t kBlock = 16 << 20;
+
+void send_block() {
+  static char buffer[1 << 16];
+  for (std::size_t left = kBlock; left > 0;) {
+    ssize_t n = write(peer, buffer, std::min(left, sizeof buffer));
+    must(n > 0);
+    left -= static_cast<std::size_t>(n);
+  }
+  char c;
+  must(read(peer, &c, 1) == 1);
+}
+
 // Processor and memory, no system call: what a number-crunching program does between two of them.
 void compute() {
   static double table[1 << 16];
@@ -81,6 +147,7 @@ struct Operation {
   const char* name;
   int batch;  // operations between two looks at the clock
   std::function<void()> run;
+  std::function<void()> prepare = nullptr;
 };
 
 const Operation kOperations[] = {
@@ -100,6 +167,10 @@ const Operation kOperations[] = {
     {"thread", 20, thread},
     {"fork", 5, just_fork},
     {"fork+exec", 5, run_true},
+    {"unix-ping-pong", 200, ping_pong, [] { connect_unix(1); }},
+    {"unix-throughput", 1, send_block, [] { connect_unix(kBlock); }},
+    {"tcp-ping-pong", 200, ping_pong, [] { connect_tcp(1); }},
+    {"tcp-throughput", 1, send_block, [] { connect_tcp(kBlock); }},
 };
 
 }  // namespace
@@ -111,6 +182,7 @@ int main(int argc, char** argv) {
   sigaction(SIGUSR1, &action, nullptr);
   for (const Operation& operation : kOperations) {
     if (argc != 2 || std::strcmp(operation.name, argv[1]) != 0) continue;
+    if (operation.prepare) operation.prepare();
     // One batch of it is longer than a turn on a shared processor.
     if (std::strcmp(operation.name, "compute") == 0) watch = CLOCK_PROCESS_CPUTIME_ID;
     for (int n = 0; n < operation.batch; ++n) operation.run();
