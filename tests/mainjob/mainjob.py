@@ -47,6 +47,8 @@ TIMES = (r"^(Loop time|Performance:|  create_atoms CPU|.*CPU use|Total wall time
          r"MPI task timing|Section +\||-+$|  Time unit|  using)")
 PROGRAMS = [
     Program("python", ("/usr/bin/python3", "{src}/work.py", "{steps}"), 200, needs="/usr/bin/python3"),
+    Program("files", ("/usr/bin/python3", "{src}/files.py", "{steps}"), 300, needs="/usr/bin/python3",
+            outputs=("stdout", "progress", "log", "array", "mapped", "state")),
     Program("node", ("node", "{src}/work.js", "{steps}"), 60, needs="node"),
     Program("java", ("java", "-Xmx64m", "-cp", "{bin}/java", "Work", "{steps}"), 240, "javac -d {bin}/java Work.java", "javac"),
     Program("go", ("{bin}/go", "{steps}"), 100, "go build -o {bin}/go work.go", "go"),
