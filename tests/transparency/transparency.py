@@ -29,7 +29,10 @@ MODES = ("auto", "dispatch", "seccomp", "patch")
 PR_SET_CHILD_SUBREAPER = 36
 
 sys.path.insert(0, str(HERE))
+import real_programs  # noqa: E402
 from cases import BUILDS, CASES, OPEN_DEFECTS  # noqa: E402
+
+CASES = CASES + real_programs.CASES
 
 
 @dataclasses.dataclass
