@@ -209,7 +209,11 @@ Result<OwnerRecord> claim_store(const std::string& directory, OwnerRecord wanted
 // removed.
 Result<> settle_ownership(const std::string& store, const OwnerRecord& owner) {
   const std::string claim = claim_path(store, owner.incarnation);
-  CAIRN_ASSIGN(const Fd record, open_file(claim));
+  const auto opened = open_file(claim);
+  if (!opened && opened.error().code == ENOENT)  // a newer owner, settled before us, has removed it
+    return failure(kSuperseded, "settle ownership: there is a newer owner", store);
+  if (!opened) return Failure(opened.error());
+  const Fd& record = *opened;
   CAIRN_TRY(sync_file(record.get(), claim, FaultPoint::kOwnerSync));
   CAIRN_TRY(sync_directory(store, FaultPoint::kStoreSync));
   CAIRN_ASSIGN(const auto names, list_directory(store));
