@@ -45,7 +45,10 @@ Result<> refuse_special(const Vma& vma) {
     return refuse(vma, "memory watched by userfaultfd");
   if (vma.has("sl")) return refuse(vma, "sealed memory (mseal)");
   if (vma.has("ss")) return refuse(vma, "a shadow stack");
-  if (vma.protection_key != 0) return refuse(vma, "memory with a protection key");
+  // Memory that may only be executed has a key of the kernel's own where the CPU has keys, and gets one
+  // again by the same mprotect (execute_only_pkey, Linux 4.9).
+  if (vma.protection_key != 0 && vma.protection != PROT_EXEC)
+    return refuse(vma, "memory with a protection key");
   if (vma.path.starts_with("/[aio]")) return refuse(vma, "an asynchronous I/O context (io_setup)");
   if (vma.path.starts_with("anon_inode:") || vma.path.starts_with("socket:"))
     return refuse(vma, "a mapping of " + vma.path);

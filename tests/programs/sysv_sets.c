@@ -1,5 +1,6 @@
 // System V semaphores and message queues: ids, keys, values, messages of all lengths in their
-// order; a new set gets no id that another one has. flavours: all
+// order; a new set gets no id that another one has.
+// flavours: all
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
