@@ -50,6 +50,7 @@ inline constexpr std::uint32_t kGroupSlots = 1U << 12;
 // Above every number that the kernel gives (PID_MAX_LIMIT), below what a futex word has room for.
 inline constexpr std::int32_t kFirstInventedId = (4 << 20) + 1;
 
+// Ids as the guest knows them: those that are not here are the kernel's own.
 struct IdTable {
   std::atomic<std::uint32_t> used;      // 0: every id is the kernel's own
   std::atomic<std::uint32_t> invented;  // how many ids were given to new threads and processes
@@ -59,6 +60,15 @@ struct IdTable {
   // leader, whose pid that is, may have none of its own here.
   IdMap<kGroupSlots> groups_by_real;
   IdMap<kGroupSlots> groups_by_virtual;
+
+  [[nodiscard]] std::int32_t to_virtual(std::int32_t real) const {
+    const std::int32_t known = used.load() != 0 ? by_real.find(real) : 0;
+    return known != 0 ? known : real;
+  }
+  [[nodiscard]] std::int32_t to_virtual_group(std::int32_t real) const {
+    const std::int32_t known = used.load() != 0 ? groups_by_real.find(real) : 0;
+    return known != 0 ? known : to_virtual(real);
+  }
 };
 
 }  // namespace cairn::abi

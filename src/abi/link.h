@@ -7,7 +7,10 @@
 // these together itself (src/resources).
 //
 //   capture:  process -> Hello(kCapture); agent -> requests ...; agent -> kThaw
-//   restore:  process -> Hello(kRestore); agent -> requests ...; agent -> kGo
+//   restore:  process -> Hello(kRestore); agent -> requests ...; agent -> kPrepare; agent -> kGo
+//
+// A restore of several processes begins with one. The others are its children and theirs (kFork):
+// each connects by itself and says a Hello of its own.
 //
 // The end of the connection in a capture thaws the process as if nothing had happened; in a restore
 // it ends the process. Every request gets one reply with the same `type`; `status` is 0 or a negative
@@ -18,7 +21,7 @@
 namespace cairn::abi {
 
 inline constexpr std::uint32_t kLinkMagic = 0x4b4e4c43;  // "CLNK"
-inline constexpr std::uint32_t kLinkVersion = 1;
+inline constexpr std::uint32_t kLinkVersion = 2;
 
 enum class LinkType : std::uint32_t {
   kHello = 1,         // payload LinkHello
@@ -33,10 +36,12 @@ enum class LinkType : std::uint32_t {
   kGetRuntime = 10,   // no payload; reply RuntimeState
   kSetRuntime = 11,   // restore: payload RuntimeState
   kThaw = 12,         // no reply beyond the header; the process runs on
-  kGo = 13,           // restore: all threads enter the guest; reply before they do
+  kGo = 13,           // restore, after kPrepare: all threads enter the guest; reply before they do
   kReadXsave = 14,    // payload int32 real tid; reply its extended state (xsave area as in a frame)
   kPutXsave = 15,     // restore: payload int32 index into kMakeThreads' array, then the bytes
   kMap = 16,          // restore: payload LinkMap[n]; reply int64[n]: the runtime maps in one go
+  kFork = 17,         // restore, before kMakeThreads: payload LinkFork; reply int32: the child's pid
+  kPrepare = 18,      // restore: all that may fail before kGo; the process is a member of its job then
 };
 
 struct LinkHeader {
@@ -85,6 +90,10 @@ inline constexpr std::uint32_t kFdsPerMessage = 250;  // SCM_MAX_FD is 253
 struct LinkPlaceFd {
   std::int32_t fd;      // the number it gets
   std::uint32_t flags;  // F_SETFD
+};
+
+struct LinkFork {
+  std::uint64_t flags;  // of clone(2): the signal that the parent gets at the child's end
 };
 
 // One mmap of the restore; `fd` is a number already placed, or -1.

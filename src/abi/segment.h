@@ -3,9 +3,13 @@
 // process of the job at kSegment. It lets the host half do without a descriptor and without a message
 // while the guest runs: registration, freezing and plan requests are stores and futexes here.
 //
-// Who writes what: the agent writes the header and the fields marked [agent]; a process claims one
-// ProcessSlot (state kFree -> kClaimed by compare-exchange) and writes the rest of it. All numbers
-// that the kernel uses as futex words are 32 bit.
+// Who writes what: the agent writes the header and the fields marked [agent]. A process has a
+// ProcessSlot before it is there: its parent claims one, and the kernel itself writes the pid into it
+// (CLONE_PARENT_SETTID), so that no process is ever missed. The child writes the rest. All numbers that
+// the kernel uses as futex words are 32 bit.
+//
+//   kFree -> kFilling -> kClaimed -> kRunning -> kEnding -> kFree
+//            parent      fork        child       exit       whoever finds that it has ended
 
 #include <atomic>
 #include <cstddef>
@@ -33,9 +37,11 @@ enum class DoorMode : std::uint32_t {
 
 enum class SlotState : std::uint32_t {
   kFree = 0,
-  kClaimed = 1,   // being filled in
+  kClaimed = 1,   // for a child; real_pid is 0 until the kernel has made it
   kRunning = 2,   // a live process of the job
   kUnsupported = 3,  // a member that cannot be saved: native set-uid or 32-bit program; see reason
+  kEnding = 4,    // exit_group was called; the process may still be on its way out
+  kFilling = 5,   // taken by a process that forks; the fields are still another's
 };
 
 // freeze_word: 0 while the guest runs; an odd, ever larger number while the agent wants it frozen.
@@ -50,8 +56,10 @@ struct ProcessSlot {
   std::atomic<std::uint32_t> exec_count;   // raised at each exec: the address space is another one
   std::atomic<std::uint64_t> start_time;   // /proc/PID/stat field 22: tells a reused pid
   char reason[64];                         // for kUnsupported: one line, NUL-terminated
+  // 1: its parent waits for its exec or its end (vfork), inside the kernel: it is not frozen before.
+  std::atomic<std::uint32_t> borrows;
   std::atomic<std::uint32_t> journal;      // the journal_serial whose journal it writes
-  std::uint32_t reserved[3];
+  std::uint64_t reserved;
 };
 static_assert(sizeof(ProcessSlot) == 120 || sizeof(ProcessSlot) == 128);
 
@@ -71,6 +79,8 @@ struct JobSegment {
   std::atomic<std::uint32_t> door_mode;     // DoorMode
   std::atomic<std::uint32_t> agent_wakeup;  // futex: raised by processes after a plan request
   std::atomic<std::uint32_t> slots_used;    // high-water mark
+  std::atomic<std::uint32_t> freeze_word;   // [agent] as a slot's; whoever is born meanwhile takes it over
+  std::uint32_t reserved;
   char agent_socket[108];  // path of the agent's unix socket (SOCK_SEQPACKET is not used: stream)
   char job_name[64];
   char runtime_path[4096];

@@ -62,7 +62,7 @@ class Agent {
   void identify(int fd);
   void request(JsonLines client);
   [[nodiscard]] Json status();
-  std::vector<abi::ProcessSlot*> wait_for_processes(const Deadline& deadline);
+  void wait_for_processes(const Deadline& deadline);
   void enqueue(Order order);
   void work(const std::stop_token& stop);
   void make_checkpoint(Order order);
@@ -77,6 +77,7 @@ class Agent {
   Station station_;
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<restart::Plan> plan_;  // until the restart is done
+  resources::TreeOrigin origin_;
   std::optional<resources::FileJournal> journal_;  // none with --files=none
   std::optional<PollLoop> loop_;
   std::optional<JobWatch> watch_;
@@ -110,6 +111,7 @@ Result<> Agent::start_restart() {
   // Read here and not before the fork: the plan holds descriptors of the store's files.
   CAIRN_ASSIGN(auto plan, restart::read(settings_.job.directory, settings_.restart_from));
   plan_ = std::make_unique<restart::Plan>(std::move(plan));
+  origin_ = plan_->origin;
   segment()->cpu = resources::cpu_view_of(plan_->records.processes.front().machine());
   CAIRN_TRY(hold_station());
   CAIRN_TRY(store_->settle());
@@ -125,6 +127,7 @@ Result<> Agent::hold_station() {
   owner.job_id = job.job_id;
   owner.incarnation = job.incarnation;
   store_->continue_ownership(owner);
+  if (!plan_) origin_ = {::getsid(job.first_pid), ::getpgid(job.first_pid)};
   if (settings_.files != resources::FilePolicy::kNone) {
     journal_.emplace(job.directory, *segment());
     // What the job does from the restart on is written down from its first instruction.
@@ -220,12 +223,12 @@ Json Agent::status() {
 }
 
 // The program's first process claims its slot a moment after the agent is ready.
-std::vector<abi::ProcessSlot*> Agent::wait_for_processes(const Deadline& deadline) {
+void Agent::wait_for_processes(const Deadline& deadline) {
   for (;;) {
     const std::uint32_t used = segment()->slots_used.load();
-    std::vector<abi::ProcessSlot*> live = live_slots(segment());
+    const std::vector<abi::ProcessSlot*> live = live_slots(segment());
     const bool starting = process_start_time(settings_.job.first_pid) != 0;
-    if (!live.empty() || !starting || deadline.passed()) return live;
+    if (!live.empty() || !starting || deadline.passed()) return;
     futex_wait(segment()->slots_used, used, kSlotRound);
   }
 }
@@ -259,15 +262,16 @@ void Agent::make_checkpoint(Order order) {
     if (order.client && !order.client->send(message)) order.client.reset();
   };
   checkpoint::Job job{*store_,
+                      *segment(),
                       links_,
                       freeze_word_,
                       journal_ ? &*journal_ : nullptr,
                       settings_.job.name,
                       mode_name(settings_.mode),
-                      segment()->sysv,
-                      segment()->cpu};
+                      RealPid{settings_.job.first_pid},
+                      origin_};
   checkpoint::Request request;
-  request.processes = wait_for_processes(Deadline{order.request.freeze_timeout});
+  wait_for_processes(Deadline{order.request.freeze_timeout});
   request.timeout = order.request.timeout;
   request.freeze_timeout = order.request.freeze_timeout;
   request.files = settings_.files;
@@ -326,8 +330,8 @@ void Agent::restart_job() {
   std::array<int, 3> stdio;
   for (std::size_t i = 0; i < stdio.size(); ++i) stdio[i] = settings_.stdio[i].get();
   const bool bring_back = settings_.files != resources::FilePolicy::kNone;
-  const auto done = restart::restart(*plan_, links_, pid, segment()->sysv, stdio, bring_back,
-                                     journal_ ? journal_->number() : 0);
+  const restart::Surroundings around{stdio, bring_back, journal_ ? journal_->number() : 0};
+  const auto done = restart::restart(*plan_, links_, pid, *segment(), around);
   if (done) {
     log_info("restarted", "{}", restart_log_fields(*plan_, *done));
   } else {

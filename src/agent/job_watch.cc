@@ -13,6 +13,13 @@ namespace {
 
 bool holds_process(const abi::ProcessSlot& slot) {
   const auto state = static_cast<abi::SlotState>(slot.state.load());
+  return state == abi::SlotState::kRunning || state == abi::SlotState::kUnsupported ||
+         state == abi::SlotState::kEnding ||
+         (state == abi::SlotState::kClaimed && slot.real_pid.load() != 0);
+}
+
+bool has_begun(const abi::ProcessSlot& slot) {
+  const auto state = static_cast<abi::SlotState>(slot.state.load());
   return state == abi::SlotState::kRunning || state == abi::SlotState::kUnsupported;
 }
 
@@ -22,13 +29,18 @@ bool process_lives(const abi::ProcessSlot& slot) {
                                Deadline{std::chrono::milliseconds(0)});
 }
 
-// Frees a dead process' slot, unless somebody else has changed it meanwhile.
-void free_slot(abi::ProcessSlot& slot) {
+// Frees a dead process' slot, unless somebody else has it by now.
+void free_slot(abi::ProcessSlot& slot, RealPid dead) {
+  constexpr auto kFilling = static_cast<std::uint32_t>(abi::SlotState::kFilling);
   std::uint32_t state = slot.state.load();
-  slot.freeze_word.store(0);
-  slot.parked.store(0);
-  slot.serve_tid.store(0);
-  slot.state.compare_exchange_strong(state, static_cast<std::uint32_t>(abi::SlotState::kFree));
+  if (!holds_process(slot) || !slot.state.compare_exchange_strong(state, kFilling)) return;
+  if (slot.real_pid.load() == dead.value) {
+    slot.freeze_word.store(0);
+    slot.parked.store(0);
+    slot.serve_tid.store(0);
+    state = static_cast<std::uint32_t>(abi::SlotState::kFree);
+  }
+  slot.state.store(state);
 }
 
 }  // namespace
@@ -60,7 +72,7 @@ void JobWatch::refresh() {
       continue;
     }
     // It may die between the check and the pidfd: then the pidfd is readable at once.
-    if (!process_lives(*slot) || !find(pid)) free_slot(*slot);
+    if (!process_lives(*slot) || !find(pid)) free_slot(*slot, pid);
   }
 }
 
@@ -70,7 +82,7 @@ void JobWatch::process_ended(RealPid pid) {
   loop_.forget(found->second.get());
   pidfds_.erase(found);
   for (abi::ProcessSlot* slot : segment_.slots())
-    if (holds_process(*slot) && slot->real_pid.load() == pid.value) free_slot(*slot);
+    if (holds_process(*slot) && slot->real_pid.load() == pid.value) free_slot(*slot, pid);
   refresh();
   ended_(pid);
 }
@@ -91,7 +103,7 @@ std::vector<RealPid> JobWatch::pids() const {
 std::vector<abi::ProcessSlot*> live_slots(const SegmentFile& segment) {
   std::vector<abi::ProcessSlot*> live;
   for (abi::ProcessSlot* slot : segment.slots())
-    if (holds_process(*slot) && process_lives(*slot)) live.push_back(slot);
+    if (has_begun(*slot) && process_lives(*slot)) live.push_back(slot);
   return live;
 }
 

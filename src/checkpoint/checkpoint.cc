@@ -1,7 +1,7 @@
 // Steps, and what holds after each:
 //
-//   request    every process of the job can be saved by this Cairn
-//   freeze     no thread of the job runs guest code or is inside the kernel for the guest
+//   freeze     no thread of the job runs guest code or is inside the kernel for the guest; nobody is
+//              born or ends; every process can be saved by this Cairn
 //   drain      no data is on its way between processes of the job
 //   capture    kernel objects, threads and the memory map are in records
 //   memory     the pages are read, and the records say where they are stored
@@ -18,12 +18,15 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "checkpoint/ended.h"
 #include "checkpoint/freeze.h"
+#include "checkpoint/freeze_job.h"
 #include "checkpoint/save_content.h"
 #include "image/image.h"
 #include "resources/capture.h"
@@ -55,7 +58,7 @@ class Stopwatch {
 };
 
 struct Member {
-  std::unique_ptr<Freeze> freeze;
+  Freeze* freeze;
   std::optional<resources::RemoteProcess> remote;
 };
 
@@ -68,11 +71,11 @@ class Round {
   Round& operator=(const Round&) = delete;
   ~Round();
 
-  Result<> check_members();
   Result<> freeze();
   Result<> connect();
   Result<> begin();
   Result<> capture();
+  Result<> tree();
   Result<> memory();
   Result<> records();
   Result<> sync();
@@ -91,8 +94,10 @@ class Round {
   const Request& request_;
   const Deadline deadline_;
   const Clock::time_point started_ = Clock::now();
+  std::optional<JobFreeze> freeze_;
   std::vector<Member> members_;
   resources::JobCapture capture_;  // reads from the members
+  std::vector<image::ProcessImage> ended_;
   std::unique_ptr<storage::GenerationWriter> writer_;
   std::uint64_t number_ = 0;
   std::vector<storage::NodeSummary> summaries_;
@@ -109,34 +114,17 @@ Round::~Round() {
     log_error("thaw", "reason={}", log_value(thawed.error().message()));
 }
 
-Result<> Round::check_members() {
-  if (request_.processes.empty()) return refusal("the job has no process that could be saved");
-  for (const abi::ProcessSlot* slot : request_.processes)
-    if (slot->state.load() == static_cast<std::uint32_t>(abi::SlotState::kUnsupported))
-      return refusal("process " + std::to_string(slot->real_pid.load()) + " cannot be saved: " +
-                     std::string(slot->reason, ::strnlen(slot->reason, sizeof slot->reason)));
-  if (request_.processes.size() > 1)
-    return refusal("the job has " + std::to_string(request_.processes.size()) +
-                   " processes; only jobs of one process can be saved");
-  return {};
-}
-
 Result<> Round::freeze() {
   show("freeze");
   Stopwatch watch;
   const Deadline limit(std::min(request_.freeze_timeout, request_.timeout));
   job_.freeze_word = next_freeze_word(job_.freeze_word);
-  for (abi::ProcessSlot* slot : request_.processes) {
-    job_.connections.forget(RealPid{slot->real_pid.load()});
-    auto freeze = std::make_unique<Freeze>(*slot, kernel_task_control(), job_.freeze_word);
-    // Of an earlier freeze: threads that are still on their way back would be counted twice.
-    CAIRN_TRY(freeze->wait_unparked(limit));
-    members_.push_back({std::move(freeze), std::nullopt});
-  }
-  for (const Member& member : members_) CAIRN_TRY(member.freeze->request());
-  for (const Member& member : members_) {
-    CAIRN_TRY(member.freeze->wait_parked(limit));
-    outcome.threads += member.freeze->threads();
+  freeze_.emplace(job_.segment, kernel_task_control(), job_.freeze_word);
+  CAIRN_TRY(freeze_->freeze(limit));
+  for (const auto& member : freeze_->members()) {
+    job_.connections.forget(member->pid());
+    members_.push_back({member.get(), std::nullopt});
+    outcome.threads += member->threads();
   }
   outcome.processes = static_cast<std::uint32_t>(members_.size());
   outcome.phases.freeze = watch.lap();
@@ -168,14 +156,39 @@ Result<> Round::capture() {
   Stopwatch watch;
   resources::CaptureOptions options;
   options.files = request_.files;
-  options.cpu = job_.cpu;
-  options.sysv = &job_.sysv;
+  options.cpu = job_.segment.cpu;
+  options.sysv = &job_.segment.sysv;
   std::vector<resources::RemoteProcess*> processes;
   for (Member& member : members_) processes.push_back(&*member.remote);
   CAIRN_ASSIGN(capture_, resources::capture_job(processes, options));
   for (image::ProcessImage& process : capture_.processes)
     process.mutable_runtime()->set_mode(job_.mode);
   outcome.phases.capture = watch.lap();
+  return {};
+}
+
+// Who is whose child: processes that have ended take part. What cannot be made again is refused now.
+Result<> Round::tree() {
+  std::vector<ParentProcess> parents;
+  for (Member& member : members_)
+    parents.push_back({&*member.remote, member.freeze->threads_by_id()});
+  CAIRN_ASSIGN(ended_, capture_ended(parents, job_.segment.ids));
+  std::vector<image::ProcessImage> places = ended_;
+  std::set<std::int32_t> inside;
+  for (const image::ProcessImage& process : capture_.processes) inside.insert(process.pid());
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    image::ProcessImage& process = capture_.processes[i];
+    process.set_exit_signal(exit_signal_of(members_[i].freeze->pid()));
+    if (members_[i].freeze->pid() == job_.first) process.set_first_of_job(true);
+    if (!inside.contains(process.ppid())) process.set_ppid(0);
+    image::ProcessImage& place = places.emplace_back();
+    place.set_pid(process.pid());
+    place.set_ppid(process.ppid());
+    place.set_pgid(process.pgid());
+    place.set_sid(process.sid());
+    place.set_first_of_job(process.first_of_job());
+  }
+  CAIRN_TRY(resources::plan_tree(places, job_.origin));
   return {};
 }
 
@@ -209,6 +222,11 @@ Result<> Round::records() {
     CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
     CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes));
   }
+  for (image::ProcessImage& process : ended_) {
+    const auto id = static_cast<std::uint64_t>(process.pid());
+    CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
+    CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes));
+  }
   return {};
 }
 
@@ -235,7 +253,9 @@ Result<> Round::commit() {
                             {"processes", outcome.processes},
                             {"threads", outcome.threads},
                             {"mode", job_.mode},
-                            {"journals", resources::positions_to_text(journals)}};
+                            {"journals", resources::positions_to_text(journals)},
+                            {"origin_session", job_.origin.session},
+                            {"origin_group", job_.origin.group}};
   CAIRN_ASSIGN(outcome.generation, job_.store.commit(number_, summaries_, info.dump()));
   committed_ = true;
   // Before the thaw: nothing of the job may happen after the generation that ends it.
@@ -252,6 +272,7 @@ Result<> Round::commit() {
 Result<> Round::thaw() {
   Result<> first;
   const bool killed = committed_ && request_.kill;
+  if (freeze_) freeze_->let_newborns_run();
   for (Member& member : members_) {
     if (member.remote && !killed)
       if (const auto thawed = member.remote->thaw(); !thawed && first) first = thawed;
@@ -261,6 +282,7 @@ Result<> Round::thaw() {
   if (!members_.empty())
     outcome.phases.frozen = std::chrono::duration_cast<microseconds>(Clock::now() - started_);
   members_.clear();
+  freeze_.reset();
   return first;
 }
 
@@ -273,11 +295,11 @@ Result<> Round::check_deadline(const char* phase) const {
 
 Result<Outcome> checkpoint(Job& job, const Request& request) {
   Round round(job, request);
-  CAIRN_TRY(round.check_members());
   CAIRN_TRY(round.freeze());
   CAIRN_TRY(round.connect());
   CAIRN_TRY(round.begin());
   CAIRN_TRY(round.capture());
+  CAIRN_TRY(round.tree());
   CAIRN_TRY(round.check_deadline("capture"));
   CAIRN_TRY(round.memory());
   CAIRN_TRY(round.records());

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "resources/capture.h"
 #include "resources/file_journal.h"
+#include "resources/process_tree.h"
 #include "storage/store.h"
 
 namespace cairn::checkpoint {
@@ -21,17 +22,17 @@ namespace cairn::checkpoint {
 // What the path works on: this node's part of a job.
 struct Job {
   storage::Store& store;
+  abi::JobSegment& segment;
   ConnectionQueue& connections;  // processes connect here once they are told to
   std::uint32_t& freeze_word;    // the last one used
   resources::FileJournal* journal;  // none: files are left as they are
   std::string name;
   std::string mode;              // of the door, as --mode takes it
-  const abi::SysvTable& sysv;    // what the job knows of System V IPC
-  abi::CpuView cpu{};            // what its programs are told of the CPU
+  RealPid first;                 // the process that whoever started the job waits for
+  resources::TreeOrigin origin;  // where it was started
 };
 
 struct Request {
-  std::vector<abi::ProcessSlot*> processes;  // every live one
   std::chrono::milliseconds freeze_timeout{10'000};
   std::chrono::milliseconds timeout{600'000};
   resources::FilePolicy files = resources::FilePolicy::kAuto;
@@ -51,7 +52,7 @@ struct Phases {
 struct Outcome {
   storage::GenerationInfo generation;
   Phases phases;
-  std::uint32_t processes = 0;
+  std::uint32_t processes = 0;  // without those that have ended
   std::uint32_t threads = 0;
 };
 

@@ -60,7 +60,9 @@ class Freeze {
   Result<> wait_unparked(const Deadline& deadline);
 
   [[nodiscard]] RealPid pid() const { return pid_; }
+  [[nodiscard]] const abi::ProcessSlot& slot() const { return slot_; }
   [[nodiscard]] std::uint32_t threads() const { return static_cast<std::uint32_t>(tids_.size()); }
+  [[nodiscard]] const std::vector<pid_t>& threads_by_id() const { return tids_; }
   [[nodiscard]] std::uint32_t word() const { return word_; }
 
  private:

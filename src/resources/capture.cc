@@ -25,6 +25,9 @@ Result<> capture_runtime(CaptureContext& context) {
   if (state.start_ticks == 0) state.start_ticks = process_start_time(context.process.pid().value);
   auto& process = context.image;
   process.set_pid(state.virtual_pid);
+  process.set_ppid(state.virtual_parent);
+  process.set_pgid(state.virtual_group);
+  process.set_sid(state.virtual_session);
   auto& record = *process.mutable_runtime();
   record.set_version(state.version);
   record.set_state(std::string(reinterpret_cast<const char*>(&state), sizeof state));

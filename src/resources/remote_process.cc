@@ -458,9 +458,23 @@ Result<> RemoteProcess::map(std::span<const abi::LinkMap> maps) {
   return {};
 }
 
+Result<RealPid> RemoteProcess::fork(std::uint64_t flags) {
+  const abi::LinkFork wanted{flags};
+  CAIRN_ASSIGN(auto reply, request(abi::LinkType::kFork, std::as_bytes(std::span(&wanted, 1))));
+  CAIRN_TRY(check(reply, "make a child of process", std::to_string(hello_.real_pid)));
+  CAIRN_ASSIGN(const auto pid, items_of<std::int32_t>(reply.payload, "the child's pid"));
+  if (pid.size() != 1) return failure(EPROTO, "read the runtime's answer", "the child's pid");
+  return RealPid{pid.front()};
+}
+
 Result<> RemoteProcess::thaw() {
   CAIRN_ASSIGN(auto reply, request(abi::LinkType::kThaw, {}));
   return check(reply, "thaw the process");
+}
+
+Result<> RemoteProcess::prepare() {
+  CAIRN_ASSIGN(auto reply, request(abi::LinkType::kPrepare, {}));
+  return check(reply, "make the process ready to go");
 }
 
 Result<> RemoteProcess::go() {

@@ -153,8 +153,12 @@ class RemoteProcess {
 
   Result<> map(std::span<const abi::LinkMap> maps);
 
+  // --- building a tree: a child as fresh as this process, which connects by itself
+  Result<RealPid> fork(std::uint64_t flags);
+
   Result<> thaw();  // end of a capture
-  Result<> go();    // end of a restore
+  Result<> prepare();  // of a restore: all that may fail before go()
+  Result<> go();       // end of a restore
 
  private:
   using Clock = std::chrono::steady_clock;

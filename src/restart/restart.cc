@@ -3,17 +3,17 @@
 //   read       every record of the generation is whole, and the references between them hold
 //   check      this machine has what the image needs; until here nothing was started or changed
 //   connect    the fresh process, nothing but a runtime, waits for requests
+//   tree       so does every other one, at its place in the tree of processes
 //   names      names and files that changed after the commit are what they were: the journals are
 //              undone, since a descriptor can be opened only where its file is
-//   memory     its address space is laid out and all pages are in place, each verified by its hash
-//   objects    every descriptor number holds its open file, then what refers to numbers and to
-//   other
+//   memory     each one's address space is laid out and all pages are in place, each verified by its hash
+//   objects    every descriptor number holds its open file, then what refers to numbers and to other
 //              objects is connected
 //   threads    all threads exist, parked, with their registers; clocks, handlers, limits are set
 //   files      open files are what they were at the commit, too
-//   go         timers run, all threads enter the guest
+//   go         timers run, all threads of all processes enter the guest
 //
-// All or nothing: a failure in any step ends the new process and leaves the image as it was.
+// All or nothing: a failure in any step ends the new processes and leaves the image as it was.
 
 #include "restart/restart.h"
 
@@ -27,6 +27,7 @@
 #include "resources/journal_undo.h"
 #include "resources/rebuild.h"
 #include "resources/remote_process.h"
+#include "restart/tree.h"
 
 namespace cairn::restart {
 namespace {
@@ -36,6 +37,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kConnectTimeout{30'000};
+constexpr milliseconds kEndTimeout{5'000};
 
 microseconds since(Clock::time_point& last) {
   const auto now = Clock::now();
@@ -56,29 +58,46 @@ std::string undo_directory(const Plan& plan) {
   return plan.directory + "/undo";
 }
 
-// From the connected process to the running one.
-Result<Outcome> build(const Plan& plan, resources::RemoteProcess& process, abi::SysvTable& sysv,
-                      std::array<int, 3> stdio, bool bring_back_files, std::uint64_t journal) {
-  Outcome outcome;
-  auto last = Clock::now();
-  const image::ProcessImage& image = plan.records.processes.front();
+resources::RebuildOptions rebuild_options(const Plan& plan, abi::SysvTable& sysv,
+                                          const Surroundings& around) {
   resources::RebuildOptions options;
-  options.stdio = stdio;
+  options.stdio = around.stdio;
   options.sysv = &sysv;
-  options.restore_files = bring_back_files;
+  options.restore_files = around.bring_back_files;
   options.undo_directory = undo_directory(plan);
   options.open_content =
       [&plan](const std::string& text) -> Result<std::unique_ptr<storage::MemoryReader>> {
     CAIRN_ASSIGN(const storage::PageDataRef ref, storage::PageDataRef::decode(text));
     return plan.reader->memory(ref);
   };
-  const std::array processes{resources::JobRebuild::Process{process, image}};
-  resources::JobRebuild rebuild(processes, plan.records.objects, std::move(options));
-  if (bring_back_files)
-    CAIRN_TRY(resources::undo_journals({.directory = plan.directory + "/journal",
-                                        .positions = plan.journals,
-                                        .without = journal,
-                                        .undo_directory = undo_directory(plan)}));
+  return options;
+}
+
+Result<> undo_names(const Plan& plan, const Surroundings& around) {
+  if (!around.bring_back_files) return {};
+  return resources::undo_journals({.directory = plan.directory + "/journal",
+                                   .positions = plan.journals,
+                                   .without = around.journal,
+                                   .undo_directory = undo_directory(plan)});
+}
+
+// Nobody runs before everybody can.
+Result<> go(Tree& tree) {
+  for (resources::RemoteProcess& process : tree.processes) CAIRN_TRY(process.prepare());
+  for (resources::RemoteProcess& process : tree.processes) CAIRN_TRY(process.go());
+  if (tree.stand_in) (void)tree.stand_in->syscall(SYS_exit_group, 0);  // no answer comes
+  return {};
+}
+
+// From the fresh tree to the running one: each step is done in every process before the next.
+Result<Outcome> build(const Plan& plan, Tree& tree, abi::SysvTable& sysv, const Surroundings& around) {
+  Outcome outcome;
+  auto last = Clock::now();
+  std::vector<resources::JobRebuild::Process> processes;
+  for (std::size_t i = 0; i < tree.processes.size(); ++i)
+    processes.push_back({tree.processes[i], plan.records.processes[i]});
+  resources::JobRebuild rebuild(processes, plan.records.objects, rebuild_options(plan, sysv, around));
+  CAIRN_TRY(undo_names(plan, around));
   CAIRN_TRY(rebuild.create_objects());
   CAIRN_TRY(rebuild.address_space());
   outcome.objects = since(last);
@@ -90,9 +109,11 @@ Result<Outcome> build(const Plan& plan, resources::RemoteProcess& process, abi::
   CAIRN_TRY(rebuild.state());
   CAIRN_TRY(rebuild.rewind_files());
   CAIRN_TRY(rebuild.start_clocks());
-  CAIRN_TRY(process.go());
+  CAIRN_TRY(go(tree));
   outcome.resume = since(last);
-  outcome.threads = static_cast<std::uint32_t>(image.threads_size());
+  outcome.processes = static_cast<std::uint32_t>(tree.processes.size());
+  for (const image::ProcessImage& process : plan.records.processes)
+    outcome.threads += static_cast<std::uint32_t>(process.threads_size());
   return outcome;
 }
 
@@ -150,46 +171,52 @@ Result<Plan> read(const std::string& directory, std::uint64_t generation) {
   if (json.is_object()) {
     plan.name = json.value("name", "");
     plan.mode = json.value("mode", "auto");
+    plan.origin = {json.value("origin_session", 0), json.value("origin_group", 0)};
   }
   plan.journals = journals_of(info);
   CAIRN_ASSIGN(plan.records, decode_records(*plan.reader));
+  resources::order_processes(plan.records.processes);
+  // An image from before trees were saved holds one process, which stood where it was started.
+  if (plan.origin.session == 0 && !plan.records.processes.empty()) {
+    image::ProcessImage& first = plan.records.processes.front();
+    first.set_first_of_job(true);
+    plan.origin = {first.sid(), first.pgid()};
+  }
   return plan;
 }
 
 Result<> check_machine(const Plan& plan) {
-  if (plan.records.processes.size() != 1)
-    return refusal("generation " + std::to_string(plan.generation) + " holds " +
-                   std::to_string(plan.records.processes.size()) +
-                   " processes; only jobs of one process can be restarted");
+  CAIRN_TRY(resources::plan_tree(plan.records.processes, plan.origin));
   std::string lacking;
   for (const image::ProcessImage& process : plan.records.processes)
-    for (const std::string& line : resources::check_machine(process, plan.records.objects))
-      lacking += (lacking.empty() ? "" : "; ") + line;
+    if (!process.zombie())
+      for (const std::string& line : resources::check_machine(process, plan.records.objects))
+        lacking += (lacking.empty() ? "" : "; ") + line;
   if (!lacking.empty()) return refusal("this machine does not fit: " + lacking);
   return {};
 }
 
 Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid pid,
-                        abi::SysvTable& sysv, std::array<int, 3> stdio, bool bring_back_files,
-                        std::uint64_t journal) {
+                        abi::JobSegment& segment, const Surroundings& around) {
   const auto begun = Clock::now();
   const std::uint64_t started = process_start_time(pid.value);
-  auto process = connect(connections, pid);
-  if (!process) {
-    complain(stdio[2], process.error());
-    ::kill(pid.value, SIGKILL);
-    return Failure(process.error());
-  }
-  auto outcome = build(plan, *process, sysv, stdio, bring_back_files, journal);
+  Newborns newborns;
+  Tree tree;
+  const auto attempt = [&]() -> Result<Outcome> {
+    CAIRN_ASSIGN(auto starter, connect(connections, pid));
+    CAIRN_TRY(build_tree(plan, connections, std::move(starter), segment.ids, newborns, tree));
+    return build(plan, tree, segment.sysv, around);
+  };
+  auto outcome = attempt();
   if (outcome) {
+    newborns.keep();
     outcome->total = std::chrono::duration_cast<microseconds>(Clock::now() - begun);
     return outcome;
   }
-  complain(stdio[2], outcome.error());
-  // Gives no answer: its end is the end of the link. Whatever else may have happened to the link,
-  // the process must not stay.
-  (void)process->syscall(SYS_exit_group, static_cast<int>(ExitCode::kFailed));
-  if (process_start_time(pid.value) == started) ::kill(pid.value, SIGKILL);
+  complain(around.stdio[2], outcome.error());
+  // The end of its link ends a process, unless something is wrong with it.
+  tree = {};
+  if (!wait_for_process_end(pid.value, started, Deadline{kEndTimeout})) ::kill(pid.value, SIGKILL);
   return outcome;
 }
 }  // namespace cairn::restart

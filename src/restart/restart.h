@@ -7,12 +7,13 @@
 #include <memory>
 #include <string>
 
-#include "abi/sysv_ids.h"
+#include "abi/segment.h"
 #include "base/connection_queue.h"
 #include "base/error.h"
 #include "base/strong.h"
 #include "image/image.h"
 #include "resources/file_journal.h"
+#include "resources/process_tree.h"
 #include "storage/generation_reader.h"
 
 namespace cairn::restart {
@@ -26,7 +27,8 @@ struct Plan {
   std::string mode;             // of the door
   resources::JournalPositions journals;  // at the commit
   std::unique_ptr<storage::GenerationReader> reader;
-  image::Generation records;
+  image::Generation records;   // the first process first, those that have ended last
+  resources::TreeOrigin origin;
 };
 
 // How far the journals of files had come when the generation was committed.
@@ -39,6 +41,7 @@ struct Plan {
 [[nodiscard]] Result<> check_machine(const Plan& plan);
 
 struct Outcome {
+  std::uint32_t processes = 0;
   std::uint32_t threads = 0;
   std::chrono::microseconds objects{0};
   std::chrono::microseconds memory{0};
@@ -46,17 +49,20 @@ struct Outcome {
   std::chrono::microseconds total{0};  // with the wait for the process
 };
 
+struct Surroundings {
+  std::array<int, 3> stdio;  // the restart command's own, as descriptors of ours (-1: closed)
+  bool bring_back_files;     // files are made again what they were at the commit (--files)
+  std::uint64_t journal;     // the one that was begun for the time from now on; 0: none
+};
+
 // The records of an open generation.
 [[nodiscard]] Result<image::Generation> decode_records(const storage::GenerationReader& reader);
 
-// Builds the process in `pid`, which execs the runtime for a restore and connects. Returns once it
-// runs. After a failure the process has ended with ExitCode::kFailed, with one line on its standard
-// error and without a guest instruction executed.
-// `bring_back_files`: files are made again what they were at the commit (--files).
-// `journal` is the one that was begun for the time from now on.
-// `stdio` are the restart command's own, as descriptors of ours (-1: closed).
+// Builds the job from `pid`, which execs the runtime for a restore, connects, and becomes the job's
+// first process. Returns once all run. After a failure that process has ended with
+// ExitCode::kFailed, with one line on its standard error, and all others have ended too, without a
+// guest instruction executed.
 [[nodiscard]] Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid pid,
-                                      abi::SysvTable& sysv, std::array<int, 3> stdio,
-                                      bool bring_back_files, std::uint64_t journal);
+                                      abi::JobSegment& segment, const Surroundings& around);
 
 }  // namespace cairn::restart

@@ -184,7 +184,8 @@ class Server {
         reply(header.type, 0, area.data(), area.size());
         return false;
       }
-      case LinkType::kPutXsave: reply(header.type, 0); return false;
+      case LinkType::kPutXsave:
+      case LinkType::kPrepare: reply(header.type, 0); return false;
       case LinkType::kMap: return map(as<abi::LinkMap>(payload));
       case LinkType::kThaw:
       case LinkType::kGo: reply(header.type, 0); return true;

@@ -20,9 +20,11 @@
 namespace cairn::runtime {
 namespace {
 
-constexpr std::uint64_t kCloneVm = 0x100, kCloneSighand = 0x800, kCloneVfork = 0x4000,
-                        kCloneThread = 0x10000, kCloneSettls = 0x80000,
-                        kCloneChildCleartid = 0x200000, kCloneUntraced = 0x800000;
+constexpr std::uint64_t kCloneVm = 0x100, kCloneFs = 0x200, kCloneFiles = 0x400,
+                        kCloneSighand = 0x800, kClonePidfd = 0x1000, kCloneVfork = 0x4000,
+                        kCloneThread = 0x10000, kCloneParentSettid = 0x100000,
+                        kCloneChildCleartid = 0x200000, kCloneUntraced = 0x800000,
+                        kCloneChildSettid = 0x1000000;
 constexpr std::uint64_t kSigchldFlag = 17;
 
 // The child begins where the parent stands: its block starts as a copy of the registers.
@@ -33,6 +35,7 @@ void copy_for_child(const ThreadBlock* parent, ThreadBlock* child) {
   child->cpu_clock_offset_ns = child->user_time_offset_ns = child->system_time_offset_ns = 0;
   child->sighand = parent->sighand;
   child->process = parent->process;
+  child->birth_slot = parent->birth_slot;
   child->filters = parent->filters;
   child->strict = parent->strict;
 }
@@ -63,6 +66,32 @@ ThreadBlock* block_for_child(ThreadBlock* t, std::uint64_t flags) {
   return child;
 }
 
+// The kernel writes the child's pid into its slot before anybody runs on; what the guest wanted there
+// is written by report_new_id.
+std::int32_t reserve_for_child(ThreadBlock* t, std::uint64_t flags) {
+  t->birth_slot = reserve_slot((flags & kCloneVfork) != 0);
+  if (t->birth_slot < 0 || (flags & kClonePidfd) != 0) return t->birth_slot;
+  t->tail.args[0] |= kCloneParentSettid;
+  t->tail.args[2] = sys::address(slot_pid(t->birth_slot));
+  return t->birth_slot;
+}
+
+// The guest's own words for the id, which may not be the kernel's; `t` is the parent or the child.
+void report_new_id(ThreadBlock* t, std::uint64_t flags, std::int32_t id, bool is_child) {
+  bool has_parents_word = !is_child || (flags & kCloneVm) != 0;
+  if ((flags & kCloneParentSettid) != 0 && has_parents_word)
+    (void)!copy_to_guest(t->rdx, &id, sizeof(id));
+  if ((flags & kCloneChildSettid) != 0 && is_child && id != t->real_tid)
+    (void)!copy_to_guest(t->r10, &id, sizeof(id));
+}
+
+const char* what_it_shares(std::uint64_t flags) {
+  if ((flags & (kCloneVm | kCloneVfork)) == kCloneVm) return "shares its memory with its parent";
+  if ((flags & kCloneFiles) != 0) return "shares its descriptors with its parent";
+  if ((flags & kCloneFs) != 0) return "shares its working directory with its parent";
+  return nullptr;
+}
+
 Action start_clone(ThreadBlock* t, std::uint64_t flags) {
   ThreadBlock* child = block_for_child(t, flags);
   if (child == nullptr) return done(t, -kEAGAIN);
@@ -73,6 +102,7 @@ Action start_clone(ThreadBlock* t, std::uint64_t flags) {
     if (child != t) release_block(child);
     return Action::kRetry;
   }
+  if ((flags & kCloneThread) == 0) child->birth_slot = reserve_for_child(t, flags);
   child->exit_mask = t->exit_mask;
   child->scratch[0] = flags;
   return Action::kClone;
@@ -156,8 +186,20 @@ Action prctl(ThreadBlock* t) {
   return pass(t);
 }
 
-void start_process(ThreadBlock* t, bool shares_memory) {
+// A child with memory of its own whose parent borrowed its own parent's: all of it is this one's now.
+void own_everything(ThreadBlock* t) {
+  if (t->process != &g_process) g_process = *t->process;
+  if (t->sighand != &g_sighand) g_sighand = *t->sighand;
+  t->process = &g_process;
+  t->sighand = &g_sighand;
+  t->vfork_child = 0;
+}
+
+void start_process(ThreadBlock* t, std::uint64_t flags) {
+  bool shares_memory = (flags & kCloneVm) != 0;
+  if (!shares_memory) own_everything(t);
   Process* process = t->process;
+  process->shares = what_it_shares(flags);
   if (!shares_memory) {
     start_without_held_signals(process);
     forget_other_blocks(t);
@@ -171,8 +213,7 @@ void start_process(ThreadBlock* t, bool shares_memory) {
   process->real_pid = t->real_tid;
   process->virtual_pid = adopt_new_id(t->real_tid);
   t->virtual_tid = process->virtual_pid;
-  process->slot = -1;
-  join_job(process, -1);
+  join_job(process, t->birth_slot);
 }
 
 }  // namespace
@@ -233,10 +274,14 @@ extern "C" std::int64_t cairn_clone_parent(ThreadBlock* t, std::int64_t result) 
   t->child = nullptr;
   unblock_on_exit(t);
   bool separate = child != t;
+  std::uint64_t flags = t->scratch[0];
+  if ((flags & kCloneThread) == 0 && result < 0) give_back_slot(t->birth_slot);
   // After vfork the child is gone from this memory; after a failure it never was.
   if (separate && (result < 0 || child->vfork_child != 0)) release_block(child);
   if (result <= 0) return result;
-  return adopt_new_id(static_cast<std::int32_t>(result));
+  std::int32_t id = adopt_new_id(static_cast<std::int32_t>(result));
+  if ((flags & kCloneThread) == 0 || id != result) report_new_id(t, flags, id, false);
+  return id;
 }
 
 extern "C" void cairn_clone_child_start(ThreadBlock* t) {
@@ -251,10 +296,12 @@ extern "C" void cairn_clone_child_start(ThreadBlock* t) {
   if ((flags & kCloneThread) != 0)
     t->virtual_tid = adopt_new_id(t->real_tid);
   else
-    start_process(t, shares_memory);
+    start_process(t, flags);
   t->interrupted.valid = 0;
   t->child = nullptr;
   unblock_on_exit(t);
+  if ((flags & kCloneThread) == 0 || t->virtual_tid != t->real_tid)
+    report_new_id(t, flags, t->virtual_tid, true);
   arm_thread(t);
   park_if_frozen(t);
 }

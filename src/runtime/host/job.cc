@@ -17,18 +17,43 @@ abi::DoorMode g_mode = abi::DoorMode::kAuto;
 
 std::uint32_t as_u32(abi::SlotState state) { return static_cast<std::uint32_t>(state); }
 
-std::int32_t claim_free_slot() {
+bool has_state(const abi::ProcessSlot& slot, abi::SlotState state) {
+  return slot.state.load() == as_u32(state);
+}
+
+// A process that has begun to end leaves its slot to whoever finds its pid gone.
+bool take_slot(abi::ProcessSlot& slot) {
+  bool free = has_state(slot, abi::SlotState::kFree);
+  std::int32_t pid = slot.real_pid.load();
+  if (!free && !has_state(slot, abi::SlotState::kEnding)) return false;
+  if (!free && sys::call(__NR_kill, static_cast<std::uint64_t>(pid), 0).raw != -kESRCH) return false;
+  std::uint32_t expected = as_u32(free ? abi::SlotState::kFree : abi::SlotState::kEnding);
+  if (!slot.state.compare_exchange_strong(expected, as_u32(abi::SlotState::kFilling))) return false;
+  if (free || slot.real_pid.load() == pid) return true;
+  slot.state.store(as_u32(abi::SlotState::kEnding));  // another one's by now
+  return false;
+}
+
+std::int32_t take_any_slot() {
   abi::JobSegment* job = abi::job_segment();
   for (std::uint32_t i = 0; i < abi::kMaxProcesses; ++i) {
-    std::uint32_t expected = as_u32(abi::SlotState::kFree);
-    if (job->slots[i].state.load() != expected) continue;
-    if (!job->slots[i].state.compare_exchange_strong(expected, as_u32(abi::SlotState::kClaimed))) continue;
+    if (!take_slot(job->slots[i])) continue;
     std::uint32_t used = job->slots_used.load();
     while (used < i + 1 && !job->slots_used.compare_exchange_weak(used, i + 1)) {
     }
     return static_cast<std::int32_t>(i);
   }
   return -1;
+}
+
+// Of a freeze that has begun before this process was there. It may end in this very moment: the agent
+// takes its own word away first, then those in the slots.
+void take_over_freeze(abi::ProcessSlot& slot) {
+  abi::JobSegment* job = abi::job_segment();
+  std::uint32_t word = job->freeze_word.load();
+  if ((word & 1) == 0) return;
+  slot.freeze_word.store(word);
+  if (job->freeze_word.load() != word) slot.freeze_word.compare_exchange_strong(word, 0);
 }
 
 }  // namespace
@@ -53,26 +78,53 @@ bool job_attached() { return g_attached; }
 
 const char* segment_path() { return g_attached ? g_segment_path : ""; }
 
-void join_job(Process* process, std::int32_t slot_before_exec) {
+std::int32_t reserve_slot(bool child_borrows) {
+  std::int32_t index = g_attached ? take_any_slot() : -1;
+  if (index < 0) return index;
+  abi::ProcessSlot& slot = abi::job_segment()->slots[index];
+  slot.real_pid.store(0);
+  slot.virtual_pid.store(0);
+  slot.freeze_word.store(0);
+  slot.parked.store(0);
+  slot.serve_tid.store(0);
+  slot.start_time.store(0);
+  slot.exec_count.store(0);
+  slot.borrows.store(child_borrows ? 1 : 0);
+  slot.state.store(as_u32(abi::SlotState::kClaimed));
+  return index;
+}
+
+void give_back_slot(std::int32_t index) {
+  if (index >= 0) abi::job_segment()->slots[index].state.store(as_u32(abi::SlotState::kFree));
+}
+
+std::atomic<std::int32_t>* slot_pid(std::int32_t index) {
+  return &abi::job_segment()->slots[index].real_pid;
+}
+
+void join_job(Process* process, std::int32_t slot_before) {
   process->slot = -1;
   if (!g_attached) return;
-  std::int32_t index = slot_before_exec;
-  bool again = index >= 0 && static_cast<std::uint32_t>(index) < abi::kMaxProcesses &&
-               abi::job_segment()->slots[index].real_pid.load() == process->real_pid;
-  if (!again) index = claim_free_slot();
+  std::int32_t index = slot_before;
+  bool known = index >= 0 && static_cast<std::uint32_t>(index) < abi::kMaxProcesses;
+  if (!known || slot_pid(index)->load() != process->real_pid) index = reserve_slot(false);
   if (index < 0) return say("too many processes for one job: this one cannot be saved");
   abi::ProcessSlot& slot = abi::job_segment()->slots[index];
+  bool after_exec = !has_state(slot, abi::SlotState::kClaimed);
   slot.parent_slot.store(process->parent_slot);
   slot.virtual_pid.store(process->virtual_pid);
-  if (!again) slot.freeze_word.store(0);  // over an exec a freeze may be under way
   slot.parked.store(0);
   slot.serve_tid.store(0);
   slot.start_time.store(0);
   slot.journal.store(adopted_journal());
-  slot.exec_count.fetch_add(again ? 1 : 0);
+  slot.exec_count.fetch_add(after_exec ? 1 : 0);
   slot.real_pid.store(process->real_pid);
   process->slot = index;
-  if (process->unsavable != nullptr) return mark_unsupported(process, process->unsavable);
+  if (after_exec) slot.borrows.store(0);
+  // Over an exec a freeze may be under way, which stays.
+  if (slot.borrows.load() == 0 && slot.freeze_word.load() == 0) take_over_freeze(slot);
+  const char* reason = process->unsavable != nullptr ? process->unsavable : process->shares;
+  if (reason != nullptr) return mark_unsupported(process, reason);
   slot.state.store(as_u32(abi::SlotState::kRunning));
 }
 
@@ -80,8 +132,7 @@ void leave_job(Process* process) {
   if (!g_attached || process->slot < 0) return;
   abi::ProcessSlot& slot = abi::job_segment()->slots[process->slot];
   process->slot = -1;
-  slot.real_pid.store(0);
-  slot.state.store(as_u32(abi::SlotState::kFree));
+  slot.state.store(as_u32(abi::SlotState::kEnding));
 }
 
 void mark_unsupported(Process* process, const char* reason) {
@@ -92,6 +143,7 @@ void mark_unsupported(Process* process, const char* reason) {
 }
 
 void unmark_unsupported(Process* process) {
+  if (process->shares != nullptr) return mark_unsupported(process, process->shares);
   if (!g_attached || process->slot < 0) return;
   abi::job_segment()->slots[process->slot].state.store(as_u32(abi::SlotState::kRunning));
 }

@@ -12,8 +12,15 @@ void attach_job(const char* segment_path);
 bool job_attached();
 const char* segment_path();
 
-// Claims a slot for the calling process, or takes over the one it had before exec.
-void join_job(Process* process, std::int32_t slot_before_exec);
+// A slot for the child of a fork under way; -1: there is none.
+std::int32_t reserve_slot(bool child_borrows);
+void give_back_slot(std::int32_t index);
+std::atomic<std::int32_t>* slot_pid(std::int32_t index);
+
+// The calling process becomes a member: with the slot that was reserved for it, with the one it had
+// before exec, or (-1) with a new one.
+void join_job(Process* process, std::int32_t slot);
+// It is about to end.
 void leave_job(Process* process);
 void mark_unsupported(Process* process, const char* reason);
 void unmark_unsupported(Process* process);

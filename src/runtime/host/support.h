@@ -43,5 +43,6 @@ void say(const char* text, const char* detail = nullptr);
 [[noreturn]] void die(const char* text, std::int64_t detail = 0);
 
 inline constexpr int kExitRuntime = 125;
+inline constexpr int kExitFailed = 123;  // ExitCode::kFailed
 
 }  // namespace cairn::runtime

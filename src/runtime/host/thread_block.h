@@ -74,6 +74,7 @@ struct Process {
   HeldSignal* held;
   std::uint32_t held_count, held_room, held_lock;
   const char* unsavable;  // why not, or nullptr; children and programs started by exec inherit it
+  const char* shares;     // what of its parent's, so that it cannot be saved until it execs
 };
 
 struct ThreadBlock {
@@ -148,6 +149,7 @@ struct ThreadBlock {
   std::uint64_t park_call_count;
   std::uint32_t in_use;
   std::uint32_t vfork_child;
+  std::int32_t birth_slot;  // of a fork under way: the child's in the job segment, -1: none
   std::uint32_t ended;  // restore: 1 + exit status of a first thread that is not to run any more
   char path_argument[2][kPathRoom];  // paths as the kernel is to see them,
   char path_text[kPathRoom];         // and one as the guest wrote it

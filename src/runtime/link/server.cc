@@ -116,12 +116,7 @@ bool LinkServer::serve(ThreadBlock* t) {
       adopt_journal(t->process);
       return reply(header.type, 0, nullptr, 0);
     }
-    if (header.type == abi::LinkType::kGo && purpose_ == abi::LinkPurpose::kRestore) {
-      std::int32_t ready = prepare_to_go(t);
-      if (!reply(header.type, ready, nullptr, 0)) return false;
-      if (ready == 0) return true;
-      continue;
-    }
+    if (header.type == abi::LinkType::kGo && prepared_) return reply(header.type, 0, nullptr, 0);
     if (!handle(t, header)) return false;
   }
 }
@@ -140,6 +135,12 @@ bool LinkServer::handle(ThreadBlock* t, const abi::LinkHeader& header) {
     case abi::LinkType::kSetRuntime: return runtime_state(header);
     case abi::LinkType::kReadXsave: return read_xsave(header);
     case abi::LinkType::kMap: return map(header);
+    case abi::LinkType::kFork: return restoring && fork_process(t, header);
+    case abi::LinkType::kPrepare: {
+      std::int32_t ready = restoring ? prepare_to_go(t) : -kEINVAL;
+      prepared_ = ready == 0;
+      return reply(header.type, ready, nullptr, 0);
+    }
     case abi::LinkType::kMakeThreads:
     case abi::LinkType::kPutXsave: {
       Payload in(header.bytes);
@@ -259,6 +260,28 @@ bool LinkServer::map(const abi::LinkHeader& header) {
             .raw;
   }
   return reply(header.type, 0, out.as<void>(), count * 8);
+}
+
+// Nothing of a guest is here yet: the child is as fresh as its parent was.
+void LinkServer::begin_as_child(ThreadBlock* t) {
+  close();
+  t->real_tid = static_cast<std::int32_t>(sys::call(__NR_gettid).raw);
+  t->virtual_tid = g_process.real_pid = g_process.virtual_pid = t->real_tid;
+  if (!connect(abi::LinkPurpose::kRestore, -1, 0)) die("cannot reach the agent of this restart");
+}
+
+bool LinkServer::fork_process(ThreadBlock* t, const abi::LinkHeader& header) {
+  abi::LinkFork wanted;
+  if (header.bytes != sizeof(wanted) || !read_all(&wanted, sizeof(wanted))) return false;
+  if (made_thread(0) != nullptr) return reply(header.type, -kEINVAL, nullptr, 0);
+  auto child = sys::call(__NR_clone, wanted.flags, 0, 0, 0, 0);
+  if (child.raw == 0) {
+    begin_as_child(t);
+    return true;
+  }
+  if (!child.ok()) return reply(header.type, static_cast<std::int32_t>(child.raw), nullptr, 0);
+  auto pid = static_cast<std::int32_t>(child.value());
+  return reply(header.type, 0, &pid, sizeof(pid));
 }
 
 void serve_capture(ThreadBlock* t, abi::ProcessSlot* slot, std::uint32_t freeze_word) {

@@ -18,7 +18,8 @@ class LinkServer {
  public:
   // Connects to the agent of this job; false if there is none.
   bool connect(abi::LinkPurpose purpose, std::int32_t slot, std::uint32_t freeze_word);
-  // Serves until the conversation ends: true for kThaw or kGo, false if the connection ended.
+  // Serves until the conversation ends: true for kThaw or kGo, false if the connection ended. A child
+  // that was made meanwhile (kFork) returns from its own conversation in the same way.
   bool serve(ThreadBlock* t);
   void close();
 
@@ -38,6 +39,8 @@ class LinkServer {
   bool runtime_state(const abi::LinkHeader& header);
   bool read_xsave(const abi::LinkHeader& header);
   bool map(const abi::LinkHeader& header);
+  bool fork_process(ThreadBlock* t, const abi::LinkHeader& header);
+  void begin_as_child(ThreadBlock* t);
 
   int fd_ = -1;
   abi::LinkPurpose purpose_ = abi::LinkPurpose::kCapture;
@@ -45,6 +48,7 @@ class LinkServer {
   std::uint64_t scratch_ = 0;   // host memory that the agent may use
   int received_[abi::kFdsPerMessage];
   int received_count_ = 0;
+  bool prepared_ = false;
 };
 
 }  // namespace cairn::runtime

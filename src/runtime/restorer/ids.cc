@@ -33,7 +33,8 @@ std::int32_t adopt_new_id(std::int32_t real) {
   // anew.
   std::int32_t known = table().by_real.find(real);
   if (known != 0) return known;
-  if (table().by_virtual.find(real) == 0) return real;  // free: no pair is needed
+  bool taken = table().by_virtual.find(real) != 0 || table().groups_by_virtual.find(real) != 0;
+  if (!taken) return real;  // no pair is needed
   auto fresh = abi::kFirstInventedId + static_cast<std::int32_t>(table().invented.fetch_add(1));
   if (table().by_virtual.insert(fresh, real) == 0)
     die("too many processes and threads since the restart");

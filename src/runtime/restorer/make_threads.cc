@@ -183,7 +183,9 @@ std::int32_t prepare_to_go(ThreadBlock* server) {
     wait_while(g_made[i], kPrepare);
     if (g_made[i]->result != 0) return static_cast<std::int32_t>(g_made[i]->result);
   }
-  return prepare(server);
+  std::int32_t ready = prepare(server);
+  if (ready == 0) join_job(&g_process, -1);
+  return ready;
 }
 
 void go(ThreadBlock* server) {

@@ -34,8 +34,7 @@ void restore_process(const KernelStart& start, const BootOptions& boot) {
   if (!server.connect(abi::LinkPurpose::kRestore, -1, 0)) die("cannot reach the agent of this restart");
   bool complete = server.serve(t);
   server.close();
-  if (!complete) (void)sys::call(__NR_exit_group, kExitRuntime);  // the agent has said why
-  join_job(&g_process, -1);
+  if (!complete) (void)sys::call(__NR_exit_group, kExitFailed);  // the agent has said why
   go(t);
 }
 
