@@ -48,6 +48,42 @@ def children(pid):
     return found
 
 
+def all_processes():
+    """{pid: (parent, group, session, state, name)} of this moment."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        text = optional(f"/proc/{entry}/stat") if entry.isdigit() else ""
+        head, _, tail = text.rpartition(")")
+        words = tail.split()
+        if words:
+            found[int(entry)] = (int(words[1]), int(words[2]), int(words[3]), words[0],
+                                 head.partition("(")[2])
+    return found
+
+
+def tree(pid):
+    """One line for each process below: its depth, its name, whether it has ended, and which groups
+    and sessions it leads or shares with its parent."""
+    known = all_processes()
+    lines = []
+
+    def describe_below(parent, depth):
+        for child, (above, group, session, state, name) in known.items():
+            if above != parent or parent not in known:
+                continue
+            place = ["ended" if state == "Z" else "lives"]
+            place.append("leads a group" if group == child else
+                         "group of its parent" if group == known[parent][1] else "another group")
+            place.append("leads a session" if session == child else
+                         "session of its parent" if session == known[parent][2]
+                         else "another session")
+            lines.append(f"{depth} {name}: " + ", ".join(place))
+            describe_below(child, depth + 1)
+
+    describe_below(pid, 1)
+    return sorted(lines)
+
+
 def body(pid):
     """The /proc directory of a thread that is alive: after pthread_exit of the main thread the
     process's own shows neither memory nor descriptors."""
@@ -195,6 +231,7 @@ def snapshot(pid):
     seen["limits"] = read(f"{place}/limits").splitlines()
     seen["cwd"] = [os.readlink(f"{place}/cwd")]
     seen["timerslack"] = [optional(f"/proc/{pid}/timerslack_ns")]
+    seen["tree"] = tree(pid)
     for name in ("personality", "cmdline", "environ"):
         seen[name] = [optional(f"{place}/{name}")]
     return seen

@@ -125,8 +125,27 @@ class Trial:
             text = done.stdout.decode(errors="replace").strip().replace("\n", " / ")
             raise Failed(f"cairn checkpoint: exit code {done.returncode}: {text[-500:]}")
 
+    def guests(self):
+        """All processes of the job, each before those below it."""
+        known = outside.all_processes()
+
+        def depth(pid):
+            return 1 + depth(known[pid][0]) if pid in known else 0
+
+        own = [pid for pid in self.own_processes() if pid in known and outside.has_arena(pid)]
+        return sorted(own, key=depth)
+
     def kill(self):
-        os.kill(self.guest(), signal.SIGKILL)
+        self.guest()
+        for pid in self.guests():
+            kill_quietly(pid)
+        while self.agent():  # it ends with the last process; some may be younger than the list
+            for pid in self.guests():
+                kill_group_quietly(pid)
+                kill_quietly(pid)
+            if time.monotonic() > self.deadline:
+                raise Failed("the job does not end after SIGKILL" + self.where_it_hangs())
+            time.sleep(POLL_SECONDS)
         left = max(0.1, self.deadline - time.monotonic())
         try:
             code = self.process.wait(left)
@@ -263,7 +282,7 @@ class Trial:
 
     def end(self):
         if self.process is not None and self.process.poll() is None:
-            for pid in (outside.guest_pid(self.process.pid), self.process.pid):
+            for pid in [*self.guests(), self.process.pid]:
                 kill_quietly(pid)
             self.process.wait()
 
@@ -274,6 +293,16 @@ class Trial:
 
 def is_zombie(pid):
     return outside.optional(f"/proc/{pid}/stat").rpartition(")")[2][1:2] in ("Z", "X", "")
+
+
+def kill_group_quietly(pid):
+    """For those who are gone, with another one in their place, before a signal can be sent."""
+    try:
+        group = os.getpgid(pid)
+        if group != os.getpgrp():
+            os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def kill_quietly(pid):
