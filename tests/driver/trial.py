@@ -137,8 +137,10 @@ class Trial:
 
     def kill(self):
         self.guest()
-        for pid in self.guests():
-            kill_quietly(pid)
+        # As a machine that fails does: stopped first, so that none sees another one end.
+        for order in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in self.guests():
+                kill_quietly(pid, order)
         while self.agent():  # it ends with the last process; some may be younger than the list
             for pid in self.guests():
                 kill_group_quietly(pid)
@@ -305,10 +307,10 @@ def kill_group_quietly(pid):
         pass
 
 
-def kill_quietly(pid):
+def kill_quietly(pid, order=signal.SIGKILL):
     try:
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, order)
     except ProcessLookupError:
         pass
 
