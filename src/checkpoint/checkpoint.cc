@@ -81,6 +81,7 @@ class Round {
   Result<> sync();
   Result<> commit();
   Result<> thaw();
+  Result<> check_journal();
 
   [[nodiscard]] Result<> check_deadline(const char* phase) const;
   Outcome outcome;
@@ -96,6 +97,7 @@ class Round {
   const Clock::time_point started_ = Clock::now();
   std::optional<JobFreeze> freeze_;
   std::vector<Member> members_;
+  std::vector<const abi::ProcessSlot*> frozen_;  // theirs, also after the thaw
   resources::JobCapture capture_;  // reads from the members
   std::vector<image::ProcessImage> ended_;
   std::unique_ptr<storage::GenerationWriter> writer_;
@@ -124,6 +126,7 @@ Result<> Round::freeze() {
   for (const auto& member : freeze_->members()) {
     job_.connections.forget(member->pid());
     members_.push_back({member.get(), std::nullopt});
+    frozen_.push_back(&member->slot());
     outcome.threads += member->threads();
   }
   outcome.processes = static_cast<std::uint32_t>(members_.size());
@@ -286,6 +289,12 @@ Result<> Round::thaw() {
   return first;
 }
 
+// Whoever runs on writes what it does to files into the journal that begins with this generation.
+Result<> Round::check_journal() {
+  if (job_.journal == nullptr || request_.kill) return {};
+  return job_.journal->check_taken_over(frozen_);
+}
+
 Result<> Round::check_deadline(const char* phase) const {
   if (!deadline_.passed()) return {};
   return failure(ETIMEDOUT, std::string("finish the checkpoint in time (") + phase + ")");
@@ -308,8 +317,7 @@ Result<Outcome> checkpoint(Job& job, const Request& request) {
   CAIRN_TRY(round.check_deadline("sync"));
   CAIRN_TRY(round.commit());
   CAIRN_TRY(round.thaw());
-  if (job.journal != nullptr && !request.kill)
-    CAIRN_TRY(job.journal->check_taken_over(request.processes));
+  CAIRN_TRY(round.check_journal());
   set_log_generation(0);
   return std::move(round.outcome);
 }

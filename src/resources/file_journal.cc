@@ -145,7 +145,7 @@ Result<JournalPositions> FileJournal::begin(const std::vector<FileKey>& in_image
   return positions;
 }
 
-Result<> FileJournal::check_taken_over(const std::vector<abi::ProcessSlot*>& processes) {
+Result<> FileJournal::check_taken_over(const std::vector<const abi::ProcessSlot*>& processes) {
   const std::uint32_t serial = segment_.journal_serial.load();
   for (const abi::ProcessSlot* slot : processes) {
     const bool runs = slot->state.load() == static_cast<std::uint32_t>(abi::SlotState::kRunning);

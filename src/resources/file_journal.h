@@ -36,7 +36,7 @@ class FileJournal {
   Result<JournalPositions> begin(const std::vector<FileKey>& in_image);
 
   // After the thaw: a process that could not take over the journal leaves it incomplete.
-  Result<> check_taken_over(const std::vector<abi::ProcessSlot*>& processes);
+  Result<> check_taken_over(const std::vector<const abi::ProcessSlot*>& processes);
 
   // Removes those that no generation needs whose positions are given.
   Result<> prune(const std::vector<JournalPositions>& generations);
