@@ -23,8 +23,8 @@ bool same(const image::Credentials& a, const image::Credentials& b) {
 class Calls {
  public:
   Calls(const image::Credentials& now, const image::Credentials& wanted, std::uint64_t groups,
-        std::uint64_t header, std::uint64_t data)
-      : now_(now), wanted_(wanted), groups_(groups), header_(header), data_(data) {}
+        std::uint64_t header, std::uint64_t data, std::uint64_t all)
+      : now_(now), wanted_(wanted), groups_(groups), header_(header), data_(data), all_(all) {}
 
   std::vector<abi::LinkSyscall> of_thread(int index) {
     calls_.clear();
@@ -34,8 +34,15 @@ class Calls {
       if (lost >> bit & 1) add(SYS_prctl, PR_CAPBSET_DROP, bit, 0, 0, 0);
     add(SYS_setgroups, wanted_.groups_size(), groups_);
     add(SYS_setresgid, wanted_.gid(), wanted_.egid(), wanted_.sgid());
-    if (wanted_.capabilities_permitted() != 0) add(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    const bool secured = wanted_.securebits() != 0;
+    if (wanted_.capabilities_permitted() != 0 || secured) add(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
     add(SYS_setresuid, wanted_.uid(), wanted_.euid(), wanted_.suid());
+    if (secured) {  // it takes a capability, which the change of the user has taken out of effect
+      add(SYS_capset, header_, all_);
+      add(SYS_prctl, PR_SET_SECUREBITS, wanted_.securebits(), 0, 0, 0);
+    }
+    if (wanted_.fsuid() != wanted_.euid()) add(SYS_setfsuid, wanted_.fsuid());
+    if (wanted_.fsgid() != wanted_.egid()) add(SYS_setfsgid, wanted_.fsgid());
     add(SYS_capset, header_, data_);
     for (int bit = 0; bit < 64; ++bit)
       if (wanted_.capabilities_ambient() >> bit & 1)
@@ -51,7 +58,7 @@ class Calls {
 
   const image::Credentials& now_;
   const image::Credentials& wanted_;
-  const std::uint64_t groups_, header_, data_;
+  const std::uint64_t groups_, header_, data_, all_;
   int index_ = 0;
   std::vector<abi::LinkSyscall> calls_;
 };
@@ -104,7 +111,11 @@ Result<> restore_credentials(RebuildContext& context) {
   CAIRN_ASSIGN(const auto groups, context.process.scratch_bytes(std::as_bytes(std::span(ids))));
   CAIRN_ASSIGN(const auto header_place, context.process.scratch_object(header));
   CAIRN_ASSIGN(const auto sets_place, context.process.scratch_object(sets));
-  Calls calls(now, wanted, groups.address(), header_place.address(), sets_place.address());
+  const auto had = now.capabilities_permitted();
+  const std::array<std::uint32_t, 6> all{low(had), low(had), 0, high(had), high(had), 0};
+  CAIRN_ASSIGN(const auto all_place, context.process.scratch_object(all));
+  Calls calls(now, wanted, groups.address(), header_place.address(), sets_place.address(),
+              all_place.address());
   for (int i = 0; i < context.image.threads_size(); ++i) {
     auto list = calls.of_thread(i);
     CAIRN_TRY(context.process.syscalls_all_ok(

@@ -97,6 +97,12 @@ Result<> capture_limits(CaptureContext& context) {
   return {};
 }
 
+// Linux 6.3
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_GET_MDWE 66
+#endif
+
 // A prctl that this kernel lacks answers EINVAL: then there is nothing to remember.
 std::int64_t answer(const abi::LinkSyscall& call) { return call.result < 0 ? 0 : call.result; }
 
@@ -112,6 +118,10 @@ Result<> capture_controls(CaptureContext& context, const std::string& status) {
       RemoteProcess::make_call(0, SYS_prctl, PR_GET_TSC, tsc.address()),
       RemoteProcess::make_call(0, SYS_personality, 0xffffffffU),
       RemoteProcess::make_call(0, SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0),
+      RemoteProcess::make_call(0, SYS_prctl, PR_GET_MDWE, 0, 0, 0, 0),
+      RemoteProcess::make_call(0, SYS_prctl, PR_GET_IO_FLUSHER, 0, 0, 0, 0),
+      RemoteProcess::make_call(0, SYS_prctl, PR_MCE_KILL_GET, 0, 0, 0, 0),
+      RemoteProcess::make_call(0, SYS_prctl, PR_GET_SECUREBITS),
   };
   CAIRN_TRY(context.process.syscalls(calls));
   controls.set_dumpable(static_cast<std::int32_t>(answer(calls[0])));
@@ -123,6 +133,13 @@ Result<> capture_controls(CaptureContext& context, const std::string& status) {
   controls.set_tsc_mode(tsc_mode);
   context.image.mutable_machine()->set_personality(static_cast<std::uint64_t>(answer(calls[5])));
   controls.set_memory_merge(static_cast<std::int32_t>(answer(calls[6])));
+  controls.set_mdwe(answer(calls[7]));
+  controls.set_io_flusher(static_cast<std::int32_t>(answer(calls[8])));
+  if (calls[9].result >= 0) controls.set_mce_kill(static_cast<std::int32_t>(calls[9].result));
+  context.image.mutable_credentials()->set_securebits(
+      static_cast<std::uint32_t>(answer(calls[10])));
+  controls.set_membarrier_registrations(context.runtime->membarrier);
+  controls.set_mlockall_flags(context.runtime->lock_future);
   controls.set_no_new_privs(fdinfo_value(status, "NoNewPrivs") == "1");
   CAIRN_ASSIGN(const auto oom, read_text_file(context.process.proc_path("oom_score_adj")));
   controls.set_oom_score_adjust(std::atoi(oom.c_str()));
@@ -166,6 +183,22 @@ Result<> restore_limits(RebuildContext& context) {
   return {};
 }
 
+// What is told to the kernel once and holds from then on.
+Result<> register_again(RebuildContext& context) {
+  const auto& controls = context.image.controls();
+  std::vector<abi::LinkSyscall> calls;
+  for (std::uint32_t bit = 1; bit != 0; bit <<= 1)
+    if ((controls.membarrier_registrations() & bit) != 0)
+      calls.push_back(RemoteProcess::make_call(0, SYS_membarrier, bit, 0, 0));
+  if (controls.mlockall_flags() != 0)
+    calls.push_back(RemoteProcess::make_call(0, SYS_mlockall, controls.mlockall_flags()));
+  // The last thing that may be done with memory: nothing becomes executable any more.
+  if (controls.mdwe() != 0)
+    calls.push_back(RemoteProcess::make_call(0, SYS_prctl, PR_SET_MDWE, controls.mdwe(), 0, 0, 0));
+  return context.process.syscalls_all_ok(
+      calls, "register the process's memory barriers, future locks and MDWE");
+}
+
 Result<> restore_controls(RebuildContext& context) {
   const auto& controls = context.image.controls();
   std::vector<abi::LinkSyscall> calls;
@@ -180,7 +213,11 @@ Result<> restore_controls(RebuildContext& context) {
   if (controls.no_new_privs()) add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   if (controls.tsc_mode() == PR_TSC_SIGSEGV) add(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
   if (controls.memory_merge() != 0) add(SYS_prctl, PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
-  return context.process.syscalls_all_ok(calls, "give the process its attributes");
+  if (controls.io_flusher() != 0) add(SYS_prctl, PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+  if (controls.has_mce_kill() && controls.mce_kill() != PR_MCE_KILL_DEFAULT)
+    add(SYS_prctl, PR_MCE_KILL, PR_MCE_KILL_SET, controls.mce_kill(), 0, 0);
+  CAIRN_TRY(context.process.syscalls_all_ok(calls, "give the process its attributes"));
+  return register_again(context);
 }
 
 Result<> restore_working_directory(RebuildContext& context) {

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t kAffinityBytes = 1024;  // 8192 CPUs
 constexpr std::uint64_t kDefaultSlack = 50'000;
+constexpr int kSpeculationKinds = 3;  // PR_SPEC_STORE_BYPASS, _INDIRECT_BRANCH, _L1D_FLUSH
 
 // struct sched_attr, which the C library and the kernel headers cannot agree on declaring.
 struct SchedulingAttributes {
@@ -117,6 +118,12 @@ Result<> ask_thread(CaptureContext& context, abi::ThreadState& state, image::Thr
       RemoteProcess::make_call(tid, SYS_getrusage, RUSAGE_THREAD, usage.address()),
   };
   CAIRN_TRY(context.process.syscalls_all_ok(calls, "ask a thread for its attributes"));
+  std::vector<abi::LinkSyscall> speculation;
+  for (int kind = 0; kind < kSpeculationKinds; ++kind)
+    speculation.push_back(RemoteProcess::make_call(tid, SYS_prctl, PR_GET_SPECULATION_CTRL, kind, 0, 0, 0));
+  CAIRN_TRY(context.process.syscalls(speculation));
+  for (const auto& call : speculation)
+    record.add_speculation(static_cast<std::int32_t>(std::max<std::int64_t>(call.result, 0)));
   record.set_timer_slack(static_cast<std::uint64_t>(calls[0].result));
   CAIRN_ASSIGN(const auto death, context.process.read_object<std::int32_t>(signal.address()));
   record.set_parent_death_signal(death);
@@ -141,6 +148,20 @@ void restore_affinity(std::int32_t tid, const std::string& saved) {
     any = any || both[i] != 0;
   }
   if (any && both != allowed) (void)::syscall(SYS_sched_setaffinity, tid, both.size(), both.data());
+}
+
+// A mitigation that a thread has asked for; a machine that does not know it does not need it.
+Result<> restore_speculation(RebuildContext& context, int index) {
+  constexpr std::int32_t kAsked = PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC;
+  const auto& record = context.image.threads(index);
+  std::vector<abi::LinkSyscall> calls;
+  for (int kind = 0; kind < record.speculation_size(); ++kind) {
+    const auto state = record.speculation(kind);
+    if ((state & PR_SPEC_PRCTL) != 0 && (state & kAsked) != 0)
+      calls.push_back(RemoteProcess::make_call(index, SYS_prctl, PR_SET_SPECULATION_CTRL, kind,
+                                               state & kAsked, 0, 0));
+  }
+  return context.process.syscalls(calls);
 }
 
 Result<> restore_scheduling(std::int32_t tid, const image::Thread& record) {
@@ -249,6 +270,7 @@ Result<> restore_thread_attributes(RebuildContext& context) {
     if (record.timer_slack() != kDefaultSlack)
       calls.push_back(RemoteProcess::make_call(i, SYS_prctl, PR_SET_TIMERSLACK, record.timer_slack()));
     CAIRN_TRY(context.process.syscalls_all_ok(calls, "give a thread its attributes"));
+    CAIRN_TRY(restore_speculation(context, i));
     CAIRN_TRY(restore_scheduling(context.thread_ids[static_cast<std::size_t>(i)], record));
   }
   return {};

@@ -81,7 +81,8 @@ void build_fast_table() {
   }
   for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
                                  kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers,
-                                 kSeccompHandlers, kSignalfdHandlers, kSysvHandlers})
+                                 kSeccompHandlers, kSignalfdHandlers, kSysvHandlers,
+                                 kRegistrationHandlers})
     arm(rows);
 }
 

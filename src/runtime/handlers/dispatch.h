@@ -19,7 +19,7 @@ struct HandlerRow {
 // Which calls have a handler, by family; each ends with a row whose `before` is nullptr.
 extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
     kPathHandlers[], kExecHandlers[], kSocketHandlers[], kLimitHandlers[],
-    kSeccompHandlers[], kSignalfdHandlers[], kSysvHandlers[];
+    kSeccompHandlers[], kSignalfdHandlers[], kSysvHandlers[], kRegistrationHandlers[];
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
     kShiftedPathHandlers[], kShiftedSysvHandlers[];

@@ -3,6 +3,7 @@
 #include "runtime/handlers/process.h"
 
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/registrations.h"
 #include "runtime/handlers/robust_list.h"
 #include "runtime/host/clocks.h"
 #include "runtime/handlers/seccomp.h"
@@ -208,6 +209,7 @@ void start_process(ThreadBlock* t, std::uint64_t flags) {
     if ((t->sighand->sequence & 1) != 0) ++t->sighand->sequence;
     t->cpu_clock_offset_ns = t->user_time_offset_ns = t->system_time_offset_ns = 0;
     forget_cpu_times();
+    forget_locks_after_fork();
   }
   process->parent_slot = process->slot;
   process->real_pid = t->real_tid;

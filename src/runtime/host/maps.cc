@@ -18,17 +18,19 @@ std::uint64_t parse_hex(const char*& at) {
   }
 }
 
-std::uint64_t read_maps(char* text, std::uint64_t room) {
-  auto fd = sys::call(__NR_open, sys::address("/proc/self/maps"), 0x80000);
-  std::uint64_t bytes = 0;
-  while (fd.ok() && bytes < room - 1) {
-    auto got = sys::call(__NR_read, fd.value(), sys::address(text) + bytes, room - 1 - bytes);
-    if (!got.ok() || got.value() == 0) break;
-    bytes += got.value();
+// One line, without its address range: "perms offset device inode   name".
+const char* name_of(const char* at) {
+  for (int field = 0; field < 4; ++field) {
+    while (*at == ' ') ++at;
+    while (*at != ' ' && *at != '\n' && *at != 0) ++at;
   }
-  if (fd.ok()) (void)sys::call(__NR_close, fd.value());
-  text[bytes] = 0;
-  return bytes;
+  while (*at == ' ') ++at;
+  return at;
+}
+
+const char* end_of_line(const char* at, const char* end) {
+  while (at < end && *at != '\n') ++at;
+  return at;
 }
 
 struct Around {
@@ -45,29 +47,37 @@ void note_around(const Mapping& mapping, void* context) {
 
 }  // namespace
 
-void each_mapping(MappingVisitor visit, void* context) {
-  static char text[16384];
-  read_maps(text, sizeof(text));
-  for (const char* at = text; *at != 0;) {
-    Mapping mapping{};
-    mapping.start = parse_hex(at);
-    ++at;
-    mapping.end = parse_hex(at);
-    for (int field = 0; field < 4; ++field) {  // permissions, offset, device, inode
-      while (*at == ' ') ++at;
-      while (*at != ' ' && *at != '\n' && *at != 0) ++at;
+bool each_mapping(MappingVisitor visit, void* context) {
+  // By the thread: the first one may have ended, and shows nothing then.
+  auto fd = sys::call(__NR_open, sys::address("/proc/thread-self/maps"), 0x80000);
+  if (!fd.ok()) return false;
+  char text[8192];  // the longest line has a path of PATH_MAX
+  std::uint64_t bytes = 0;
+  for (;;) {
+    auto got = sys::call(__NR_read, fd.value(), sys::address(text) + bytes, sizeof(text) - 1 - bytes);
+    if (!got.ok() || got.value() == 0) break;
+    bytes += got.value();
+    text[bytes] = 0;
+    const char* at = text;
+    const char* end = text + bytes;
+    for (const char* last; (last = end_of_line(at, end)) != end; at = last + 1) {
+      Mapping mapping{};
+      mapping.start = parse_hex(at);
+      ++at;
+      mapping.end = parse_hex(at);
+      mapping.name = name_of(at);
+      visit(mapping, context);
     }
-    while (*at == ' ') ++at;
-    mapping.name = at;
-    visit(mapping, context);
-    while (*at != '\n' && *at != 0) ++at;
-    if (*at == '\n') ++at;
+    bytes = static_cast<std::uint64_t>(end - at);
+    memmove(text, at, bytes);
   }
+  (void)sys::call(__NR_close, fd.value());
+  return true;
 }
 
 void unmap_around(std::uint64_t address) {
   Around around{address, 0, 0};
-  each_mapping(note_around, &around);
+  (void)each_mapping(note_around, &around);
   if (around.end != 0) (void)sys::call(__NR_munmap, around.start, around.end - around.start);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// /proc/self/maps, as it is before the guest has anything mapped.
+// The process' mappings as /proc tells them.
 
 #include <cstdint>
 
@@ -12,8 +12,8 @@ struct Mapping {
 };
 
 using MappingVisitor = void (*)(const Mapping&, void* context);
-// Without /proc nothing is visited.
-void each_mapping(MappingVisitor visit, void* context);
+// False if /proc cannot be read: then nothing is visited.
+bool each_mapping(MappingVisitor visit, void* context);
 
 // The stack that the kernel made for us: found by an address in it.
 void unmap_around(std::uint64_t address);

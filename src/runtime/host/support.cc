@@ -134,6 +134,19 @@ std::int64_t string_from_guest(char* to, std::size_t room, std::uint64_t from) {
 }
 
 bool g_keep_reserved = true;
+bool g_lock_future = false;
+
+void expect_locked_mappings(bool locked) { g_lock_future = locked; }
+
+sys::SysResult map_host_at(std::uint64_t at, std::uint64_t bytes) {
+  // A new mapping would be locked, and count against the guest's RLIMIT_MEMLOCK; what is reserved is
+  // not, and stays so.
+  if (g_lock_future && sys::call(__NR_mprotect, at, bytes, 3).ok()) return {static_cast<std::int64_t>(at)};
+  constexpr std::uint64_t kFlags = 0x4032;  // MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED|MAP_NORESERVE
+  auto mapped = sys::call(__NR_mmap, at, bytes, 3, kFlags, static_cast<std::uint64_t>(-1), 0);
+  if (g_lock_future && mapped.ok()) (void)sys::call(__NR_munlock, at, bytes);
+  return mapped;
+}
 
 // From the second half of the host heap upwards, never the same addresses twice: a vfork child may
 // leave a piece mapped when it execs, and two threads may ask at once.
@@ -145,12 +158,16 @@ sys::SysResult map_host(std::uint64_t bytes) {
     __atomic_store_n(&next, abi::kHostHeap + abi::kHostHeapSize / 2, __ATOMIC_RELAXED);
     return map_host(bytes);
   }
-  return sys::call(__NR_mmap, at, span, 3, 0x4032, static_cast<std::uint64_t>(-1), 0);
+  return map_host_at(at, span);
 }
 
 void unmap_host(std::uint64_t at, std::uint64_t bytes) {
   std::uint64_t span = (bytes + 0xffff) & ~0xffffULL;  // stays reserved
-  if (g_keep_reserved)
+  if (g_keep_reserved && g_lock_future) {
+    constexpr std::uint64_t kDontneed = 4;
+    (void)sys::call(__NR_madvise, at, span, kDontneed);
+    (void)sys::call(__NR_mprotect, at, span, 0);
+  } else if (g_keep_reserved)
     (void)sys::call(__NR_mmap, at, span, 0, 0x4032, static_cast<std::uint64_t>(-1), 0);
   else
     (void)sys::call(__NR_munmap, at, span);

@@ -34,6 +34,10 @@ char* append_hex(char* at, std::uint64_t value);
 // Memory of the host, in the arena; large pieces for a short time.
 [[nodiscard]] sys::SysResult map_host(std::uint64_t bytes);
 void unmap_host(std::uint64_t at, std::uint64_t bytes);
+// The same at a place of the caller's choice in what is reserved.
+[[nodiscard]] sys::SysResult map_host_at(std::uint64_t at, std::uint64_t bytes);
+// Whether the guest has asked for all future mappings to be locked (MCL_FUTURE): the host's are not.
+void expect_locked_mappings(bool locked);
 // From now on nothing stays reserved between pieces.
 void release_host_memory();
 

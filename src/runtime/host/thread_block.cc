@@ -34,10 +34,7 @@ bool map_block(std::uint32_t index) {
   const Piece pieces[] = {
       {0, kBlockBytes}, {kHostStackStart, kHostStackEnd}, {kSigstackStart, kSigstackEnd}};
   for (const Piece& piece : pieces) {
-    constexpr std::uint64_t kFlags = 0x4032;  // MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED|MAP_NORESERVE
-    auto mapped = sys::call(__NR_mmap, base + piece.start, piece.end - piece.start, 3, kFlags,
-                            static_cast<std::uint64_t>(-1), 0);
-    if (!mapped.ok()) return false;
+    if (!map_host_at(base + piece.start, piece.end - piece.start).ok()) return false;
   }
   return true;
 }

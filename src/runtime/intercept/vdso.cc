@@ -92,7 +92,7 @@ void note_special(const Mapping& mapping, void* context) {
 
 void adopt_kernel_vdso(std::uint64_t sysinfo_ehdr) {
   SpecialMappings special;
-  if (sysinfo_ehdr != 0) each_mapping(note_special, &special);
+  if (sysinfo_ehdr != 0) (void)each_mapping(note_special, &special);
   if (special.count == 0) return;
   const Mapping* found = special.found;
   std::uint64_t first = found[0].start;

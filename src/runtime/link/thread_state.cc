@@ -1,6 +1,7 @@
 #include "runtime/link/thread_state.h"
 
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/registrations.h"
 #include "runtime/handlers/socket_timeouts.h"
 #include "runtime/host/clocks.h"
 #include "runtime/host/job.h"
@@ -124,6 +125,8 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->guest_vdso = guest_vdso();
   out->static_program = static_program() ? 1 : 0;
   out->socket_timeouts = socket_timeouts_armed() ? 1 : 0;
+  out->membarrier = membarrier_registrations();
+  out->lock_future = lock_future_flags();
   out->stub_blocks = list_stub_blocks(out->stub_block, sizeof(out->stub_block) / 8);
   string_copy(out->executable, sizeof(out->executable), g_executable);
 }
@@ -145,6 +148,7 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
   set_static_program(state.static_program != 0);
   restore_cpu_view(state.cpu_view_leaks != 0);
   string_copy(g_executable, sizeof(g_executable), state.executable);
+  set_registrations(state.membarrier, state.lock_future);
   if (state.socket_timeouts != 0) arm_socket_timeouts();
   return 0;
 }
