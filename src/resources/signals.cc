@@ -5,12 +5,15 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
 #include "abi/park.h"
 #include "base/files.h"
+#include "resources/timers.h"
 
 namespace cairn::resources {
 namespace {
@@ -52,10 +55,17 @@ class PendingSignals {
     const auto put = put_back();
     if (!taken) return Failure(std::move(taken).error());
     CAIRN_TRY(put);
-    return taken_;
+    std::vector<Siginfo> infos;
+    for (const auto& taken_one : taken_) infos.push_back(taken_one.info);
+    return infos;
   }
 
  private:
+  struct Taken {
+    Siginfo info;
+    std::optional<PendingExpiration> expiration;
+  };
+
   Result<> take() {
     const char* field = of_process_ ? "ShdPnd" : "SigPnd";
     CAIRN_ASSIGN(auto pending, pending_mask(context_.process, tid_, field));
@@ -64,18 +74,39 @@ class PendingSignals {
     CAIRN_ASSIGN(const auto no_wait, context_.process.scratch_object(timespec{}));
     while (pending != 0) {
       CAIRN_TRY(context_.process.write_object(mask.address(), pending));
-      CAIRN_TRY(context_.process.syscall_on(tid_, SYS_rt_sigtimedwait, mask.address(),
-                                            info.address(), no_wait.address(), kMaskBytes));
+      std::array call{RemoteProcess::make_call(tid_, SYS_rt_sigtimedwait, mask.address(),
+                                               info.address(), no_wait.address(), kMaskBytes)};
+      CAIRN_TRY(context_.process.syscalls(call));
+      // What a timer has sent between its signal and its stop; the kernel forgets it by itself.
+      if (call.front().result == -EAGAIN) return {};
+      if (call.front().result < 0)
+        return failure(static_cast<int>(-call.front().result), "take a pending signal");
       CAIRN_ASSIGN(const auto one, context_.process.read_object<Siginfo>(info.address()));
-      taken_.push_back(one);
+      if (!is_stopped(one)) {
+        CAIRN_ASSIGN(auto expiration, stop_at_pending(context_, one));
+        taken_.push_back({one, std::move(expiration)});
+      }
       CAIRN_ASSIGN(pending, pending_mask(context_.process, tid_, field));
     }
     return {};
   }
 
+  // The same before Linux 6.13, which hands it out: it is one of the overruns.
+  [[nodiscard]] bool is_stopped(const Siginfo& info) const {
+    SentBy sent{};
+    std::memcpy(&sent, info.data(), sizeof sent);
+    return sent.code == SI_TIMER && std::any_of(taken_.begin(), taken_.end(), [&](const Taken& one) {
+             return one.expiration && one.expiration->timer == sent.pid;
+           });
+  }
+
   Result<> put_back() {
     const auto pid = context_.process.pid().value;
-    for (const auto& info : taken_) {
+    for (const auto& [info, expiration] : taken_) {
+      if (expiration) {
+        CAIRN_TRY(expire_again(context_, *expiration));
+        continue;
+      }
       std::int32_t signal = 0;
       std::memcpy(&signal, info.data(), sizeof signal);
       CAIRN_ASSIGN(const auto place, context_.process.scratch_bytes(info));
@@ -92,7 +123,7 @@ class PendingSignals {
   CaptureContext& context_;
   std::int32_t tid_;
   bool of_process_;
-  std::vector<Siginfo> taken_;
+  std::vector<Taken> taken_;
 };
 
 // A process' own number in a siginfo is the guest's in the image, the kernel's while it is queued.
@@ -115,6 +146,7 @@ Result<> queue_again(RebuildContext& context, int index, const std::string& save
   Siginfo info{};
   if (saved.size() != info.size()) return refusal("a pending signal of another format");
   std::memcpy(info.data(), saved.data(), saved.size());
+  if (is_expiration(context, info)) return {};
   const auto pid = context.process.pid().value;
   replace_sender(info, context.image.pid(), pid);
   std::int32_t signal = 0;

@@ -157,7 +157,87 @@ Result<> create_with_id(RebuildContext& context, const image::PosixTimer& record
   }
 }
 
+// The fields of a timer's siginfo, as the kernel lays them out.
+struct TimerInfo {
+  std::int32_t signal, error, code, padding;
+  std::int32_t timer;
+  std::int32_t overrun;
+};
+
+std::optional<TimerInfo> timer_info(std::span<const std::byte> siginfo) {
+  TimerInfo info{};
+  std::memcpy(&info, siginfo.data(), sizeof info);
+  if (info.code != SI_TIMER) return std::nullopt;
+  return info;
+}
+
+// CPU clocks begin anew with the process, and what expired on them lies before that.
+bool counts_overruns(const image::PosixTimer& record, const TimerInfo& info) {
+  return record.id() == info.timer && nanoseconds(record.state().interval()) > 0 &&
+         follows_monotonic(record.clock());
+}
+
+// The overruns of the timer's pending signal; none: it has no pending signal.
+std::optional<std::int32_t> pending_overruns(const RebuildContext& context,
+                                             const image::PosixTimer& record) {
+  const auto of = [&](const auto& list) -> std::optional<std::int32_t> {
+    for (const std::string& bytes : list) {
+      if (bytes.size() < sizeof(TimerInfo)) continue;
+      const auto info = timer_info(std::as_bytes(std::span(bytes)));
+      if (info && counts_overruns(record, *info)) return info->overrun;
+    }
+    return std::nullopt;
+  };
+  if (const auto found = of(context.image.signals().pending())) return found;
+  for (const auto& thread : context.image.threads())
+    if (const auto found = of(thread.pending())) return found;
+  return std::nullopt;
+}
+
+Result<> set_to(RemoteProcess& process, const PendingExpiration& pending) {
+  const TimerSpec spec{time_of(pending.interval), time_of(std::max<std::int64_t>(pending.first, 1))};
+  CAIRN_ASSIGN(const auto place, process.scratch_object(spec));
+  CAIRN_TRY(process.syscall(SYS_timer_settime, pending.timer, TIMER_ABSTIME, place.address(), 0));
+  return {};
+}
+
 }  // namespace
+
+Result<std::optional<PendingExpiration>> stop_at_pending(CaptureContext& context,
+                                                         std::span<const std::byte> siginfo) {
+  const auto info = timer_info(siginfo);
+  if (!info) return std::nullopt;
+  auto& timers = *context.image.mutable_posix_timers();
+  const auto record = std::find_if(timers.begin(), timers.end(),
+                                   [&](const auto& one) { return counts_overruns(one, *info); });
+  if (record == timers.end()) return std::nullopt;
+  CAIRN_ASSIGN(const auto none, context.process.scratch_object(TimerSpec{}));
+  CAIRN_ASSIGN(const auto before, context.process.scratch_object(TimerSpec{}));
+  CAIRN_ASSIGN(const auto time, context.process.scratch_object(timespec{}));
+  std::array calls{RemoteProcess::make_call(0, SYS_timer_settime, info->timer, 0, none.address(),
+                                            before.address()),
+                   RemoteProcess::make_call(0, SYS_clock_gettime, record->clock(), time.address())};
+  CAIRN_TRY(context.process.syscalls_all_ok(calls, "stop a timer whose signal is pending"));
+  CAIRN_ASSIGN(const auto spec, context.process.read_object<TimerSpec>(before.address()));
+  CAIRN_ASSIGN(const auto clock, context.process.read_object<timespec>(time.address()));
+  const auto left = nanoseconds(spec.value);
+  set_nanoseconds(*record->mutable_state()->mutable_left(), left_in_image(context, left, true));
+  const auto interval = nanoseconds(record->state().interval());
+  return PendingExpiration{info->timer, interval,
+                           nanoseconds(clock) + left - (std::int64_t{info->overrun} + 1) * interval};
+}
+
+Result<> expire_again(CaptureContext& context, const PendingExpiration& pending) {
+  return set_to(context.process, pending);
+}
+
+bool is_expiration(const RebuildContext& context, std::span<const std::byte> siginfo) {
+  const auto info = timer_info(siginfo);
+  const auto& timers = context.image.posix_timers();
+  return info && std::any_of(timers.begin(), timers.end(), [&](const auto& record) {
+           return counts_overruns(record, *info) && nanoseconds(record.state().left()) != 0;
+         });
+}
 
 Result<> capture_timers(CaptureContext& context) {
   for (const int which : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF}) {
@@ -213,6 +293,12 @@ Result<> start_timers(RebuildContext& context) {
     if (nanoseconds(record.state().left()) == 0) continue;
     CAIRN_ASSIGN(const auto left, left_now(context, nanoseconds(record.state().left()),
                                            follows_monotonic(record.clock())));
+    if (const auto overruns = pending_overruns(context, record)) {
+      const auto interval = nanoseconds(record.state().interval());
+      const auto first = now(record.clock()) + left - (std::int64_t{*overruns} + 1) * interval;
+      CAIRN_TRY(set_to(context.process, {record.id(), interval, first}));
+      continue;
+    }
     const TimerSpec spec{time_of(record.state().interval()), time_of(left)};
     CAIRN_ASSIGN(const auto place, context.process.scratch_object(spec));
     CAIRN_TRY(context.process.syscall(SYS_timer_settime, record.id(), 0, place.address(), 0));
