@@ -5,6 +5,9 @@
 //   kSyscalls for it: word = 1     ------->  runs them, word = 0
 //   prepare_to_go: word = 2        ------->  FS, robust list, tid address, rseq, door; word = 0
 //   go: word = 3                   ------->  rt_sigreturn into the guest
+//
+// Where the server stands for a first thread that has ended, it ends itself before any other goes on:
+// the second one sees to that (word = 5) and lets the rest go.
 
 #include "runtime/restorer/make_threads.h"
 
@@ -27,7 +30,7 @@ namespace cairn::runtime {
 namespace {
 
 constexpr std::uint32_t kMaxThreads = 32768;
-constexpr std::uint32_t kPrepare = 2, kGo = 3;
+constexpr std::uint32_t kPrepare = 2, kGo = 3, kGoAfterFirst = 5;
 constexpr std::uint64_t kThreadFlags = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000;
 constexpr std::uint64_t kArchSetFs = 0x1002;
 ThreadBlock* g_made[kMaxThreads];
@@ -90,13 +93,32 @@ void answer(ThreadBlock* t, std::uint32_t word) {
   (void)sys::call(__NR_futex, sys::address(&t->park_word), 1, 0x7fffffff);
 }
 
+// The state in /proc/PID/stat stands behind the name, which may hold anything.
+bool first_thread_has_ended() {
+  char text[512];
+  auto fd = sys::call(__NR_open, sys::address("/proc/self/stat"), 0x80000);
+  if (!fd.ok()) return true;  // nobody can tell, the guest neither
+  auto got = sys::call(__NR_read, fd.value(), sys::address(text), sizeof(text));
+  (void)sys::call(__NR_close, fd.value());
+  std::uint64_t at = got.ok() ? got.value() : 0;
+  while (at > 0 && text[at - 1] != ')') --at;
+  return at == 0 || text[at + 1] == 'Z' || text[at + 1] == 'X';
+}
+
+// The kernel tells nobody of the same process when a thread has become a zombie.
+void let_others_go_after_first() {
+  while (!first_thread_has_ended()) (void)sys::call(__NR_sched_yield);
+  for (std::uint32_t i = 2; i < g_made_count; ++i) answer(g_made[i], kGo);
+}
+
 [[noreturn]] void restored_thread(ThreadBlock* t) {
   set_gs(t);
   t->real_tid = static_cast<std::int32_t>(sys::call(__NR_gettid).raw);
   answer(t, 0);
   for (;;) {
     std::uint32_t word = __atomic_load_n(&t->park_word, __ATOMIC_ACQUIRE);
-    if (word == kGo) cairn_sigreturn_to(context_of(t));
+    if (word == kGoAfterFirst) let_others_go_after_first();
+    if (word == kGo || word == kGoAfterFirst) cairn_sigreturn_to(context_of(t));
     if (word == 1) {
       run_thread_calls(t);
     } else if (word == kPrepare) {
@@ -189,8 +211,11 @@ std::int32_t prepare_to_go(ThreadBlock* server) {
 }
 
 void go(ThreadBlock* server) {
+  if (server->ended != 0) {
+    if (g_made_count > 1) answer(g_made[1], kGoAfterFirst);
+    cairn_exit_thread(&server->in_use, static_cast<int>(server->ended - 1));
+  }
   for (std::uint32_t i = 1; i < g_made_count; ++i) answer(g_made[i], kGo);
-  if (server->ended != 0) cairn_exit_thread(&server->in_use, static_cast<int>(server->ended - 1));
   cairn_sigreturn_to(context_of(server));
 }
 
