@@ -40,6 +40,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kThawTimeout{10'000};
+constexpr milliseconds kChooseTimeout{1'000};  // the connection is waited for in any case
 
 std::uint32_t as_number(image::RecordKind kind) { return static_cast<std::uint32_t>(kind); }
 
@@ -137,6 +138,7 @@ Result<> Round::freeze() {
 Result<> Round::connect() {
   for (Member& member : members_) {
     member.freeze->choose_server();
+    member.freeze->wait_chosen(Deadline{kChooseTimeout});
     CAIRN_ASSIGN(Fd link, job_.connections.wait_for(member.freeze->pid(), Deadline{kThawTimeout}));
     CAIRN_ASSIGN(member.remote, resources::RemoteProcess::open(std::move(link)));
     const abi::LinkHello& hello = member.remote->hello();

@@ -166,6 +166,18 @@ void Freeze::choose_server() {
   futex_wake_all(slot_.freeze_word);
 }
 
+// A thread that has just parked may have looked at serve_tid before it was set and go to sleep after
+// the wake-up: it hears the next one. Whoever serves sets serve_tid to 0, and wakes us.
+void Freeze::wait_chosen(const Deadline& deadline) {
+  for (;;) {
+    const std::int32_t chosen = slot_.serve_tid.load();
+    if (chosen == 0 || deadline.passed()) return;
+    futex_wait(slot_.serve_tid, chosen,
+               std::min<std::chrono::nanoseconds>(deadline.left(), kRound));
+    futex_wake_all(slot_.freeze_word);
+  }
+}
+
 void Freeze::release() {
   if (released_) return;
   released_ = true;

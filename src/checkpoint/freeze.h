@@ -54,6 +54,8 @@ class Freeze {
   Result<> wait_parked(const Deadline& deadline);
   // One parked thread is told to connect.
   void choose_server();
+  // ... and told again until it has heard, or the time is over.
+  void wait_chosen(const Deadline& deadline);
   // The guest may run; harmless if it does already.
   void release();
   // Nothing is parked any more: the next freeze may begin.

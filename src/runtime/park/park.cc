@@ -3,7 +3,7 @@
 //
 //   agent                                    thread
 //   freeze_word = odd n, park signals  --->  parked += 1, waits on freeze_word
-//   all parked? serve_tid = one, wake  --->  that one connects and serves the link
+//   all parked? serve_tid = one, wake  --->  that one sets it to 0, connects and serves the link
 //   kThaw (or the connection ends)     --->  freeze_word = 0, wake; all go on, parked -= 1
 //
 // freeze_word is compared with the value of this request, so a thread that was about to wait when
@@ -25,7 +25,8 @@ namespace {
 
 constexpr std::uint64_t kFutexWait = 0, kFutexWake = 1;
 
-void futex_wake(std::atomic<std::uint32_t>* word) {
+template <class Word>
+void futex_wake(std::atomic<Word>* word) {
   (void)sys::call(__NR_futex, sys::address(word), kFutexWake, 0x7fffffff);
 }
 
@@ -63,6 +64,7 @@ void remember_interrupted(ThreadBlock* t, KernelUcontext* context, const Boundar
 void serve_if_chosen(ThreadBlock* t, abi::ProcessSlot* slot, std::uint32_t word) {
   std::int32_t me = t->real_tid;
   if (!slot->serve_tid.compare_exchange_strong(me, 0)) return;
+  futex_wake(&slot->serve_tid);
   serve_capture(t, slot, word);
   std::uint32_t expected = word;
   slot->freeze_word.compare_exchange_strong(expected, 0);

@@ -9,6 +9,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <thread>
+
+#include "base/futex.h"
 
 namespace cairn::checkpoint {
 namespace {
@@ -164,6 +167,25 @@ TEST_F(FreezeTest, TheReasonOfATimeoutNamesTheThread) {
   ASSERT_FALSE(waited);
   EXPECT_NE(waited.error().message().find(std::to_string(main_)), std::string::npos);
   EXPECT_NE(waited.error().message().find("uninterruptibly"), std::string::npos);
+}
+
+// As a thread that went to sleep a moment after it was woken.
+TEST_F(FreezeTest, AServerThatMissedItsWakeUpIsWokenAgain) {
+  kernel_.add(main_);
+  Freeze freeze(*slot_, kernel_, 3);
+  ASSERT_TRUE(freeze.request());
+  ASSERT_TRUE(freeze.wait_parked(Deadline{milliseconds(5000)}));
+  freeze.choose_server();
+  std::thread server([&] {
+    futex_wait(slot_->freeze_word, 3U, milliseconds(20000));
+    slot_->serve_tid = 0;
+    futex_wake_all(slot_->serve_tid);
+  });
+  const Deadline deadline{milliseconds(10000)};
+  freeze.wait_chosen(deadline);
+  EXPECT_EQ(slot_->serve_tid, 0);
+  EXPECT_FALSE(deadline.passed());
+  server.join();
 }
 
 TEST_F(FreezeTest, GoingAwayThaws) {
