@@ -1,5 +1,6 @@
 // A daemon by double fork, in a session whose leader has ended: it keeps its numbers, is nobody's
-// child of this job, and answers. Its own child is in its session, too. flavours: all
+// child of this job, and answers. Its own child is in its session, too.
+// flavours: all
 
 #include <signal.h>
 #include <sys/wait.h>

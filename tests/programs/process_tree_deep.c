@@ -1,5 +1,6 @@
 // A tree of three levels, each process with three children, in which everybody waits for its own
-// and passes on the sum of what they found. flavours: all
+// and passes on the sum of what they found.
+// flavours: all
 
 #include <sys/wait.h>
 #include <unistd.h>

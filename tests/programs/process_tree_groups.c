@@ -1,5 +1,6 @@
 // Process groups and sessions: groups with a leader and without one, a session of a child's own,
-// and what kill(2) and wait(2) reach by their numbers. flavours: all
+// and what kill(2) and wait(2) reach by their numbers.
+// flavours: all
 
 #include <signal.h>
 #include <sys/wait.h>

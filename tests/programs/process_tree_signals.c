@@ -1,6 +1,7 @@
 // Signals between the processes of a job: SIGCHLD names the child, a child's signals name the
 // parent, handlers and pending signals are each process's own, and a taken SIGCHLD does not come
-// again. flavours: all
+// again.
+// flavours: all
 
 #include <signal.h>
 #include <sys/wait.h>

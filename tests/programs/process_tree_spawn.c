@@ -1,5 +1,6 @@
 // vfork and posix_spawn over and over: a child that borrows its parent's memory is there at most
-// moments, and an exec that fails is told by it. flavours: all
+// moments, and an exec that fails is told by it.
+// flavours: all
 
 #include <spawn.h>
 #include <sys/wait.h>

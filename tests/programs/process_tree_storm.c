@@ -1,6 +1,7 @@
 // Processes appear and vanish at every moment: three children that fork and wait without a pause,
-// and one whose children fork the next and end. flavours: all storm unsteady: everything because
-// its processes come and go
+// and one whose children fork the next and end.
+// flavours: all storm
+// unsteady: everything because its processes come and go
 
 #include <signal.h>
 #include <sys/prctl.h>

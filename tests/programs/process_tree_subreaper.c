@@ -1,5 +1,6 @@
 // A child subreaper: an orphan below it has become its child, in a session that the subreaper was
-// never in, and the next one does after the restart. flavours: all
+// never in, and the next one does after the restart.
+// flavours: all
 
 #include <fcntl.h>
 #include <signal.h>

@@ -128,11 +128,25 @@ TEST_F(Watch, ASlotWhosePidBelongsToSomebodyElseIsDead) {
 }
 
 TEST_F(Watch, ASlotThatIsBeingFilledInIsLeftAlone) {
-  abi::ProcessSlot& slot = claim(0, ::getpid());
-  slot.state = number(abi::SlotState::kClaimed);
+  abi::ProcessSlot& filling = claim(0, ::getpid());
+  filling.state = number(abi::SlotState::kFilling);
+  abi::ProcessSlot& promised = claim(1, ::getpid());
+  promised.real_pid = 0;  // the kernel has not made the child yet
+  promised.state = number(abi::SlotState::kClaimed);
   watch_->refresh();
   EXPECT_TRUE(watch_->empty());
-  EXPECT_EQ(slot.state, number(abi::SlotState::kClaimed));
+  EXPECT_EQ(filling.state, number(abi::SlotState::kFilling));
+  EXPECT_EQ(promised.state, number(abi::SlotState::kClaimed));
+}
+
+TEST_F(Watch, AChildCountsBeforeItHasBegunAndAnEndingProcessUntilItHasEnded) {
+  const pid_t born = start_process();
+  claim(0, born).state = number(abi::SlotState::kClaimed);
+  const pid_t ending = start_process();
+  claim(1, ending).state = number(abi::SlotState::kEnding);
+  watch_->refresh();
+  EXPECT_EQ(watch_->pids().size(), 2U);
+  EXPECT_TRUE(live_slots(*segment_).empty());
 }
 
 }  // namespace
