@@ -18,6 +18,8 @@
 
 #include <cstdint>
 
+#include "abi/api.h"
+
 namespace cairn::abi {
 
 inline constexpr std::uint32_t kLinkMagic = 0x4b4e4c43;  // "CLNK"
@@ -189,10 +191,11 @@ struct RuntimeState {
   std::int32_t virtual_session;
   std::uint32_t seccomp_door;       // 1: the kernel's seccomp filter of the process is the door's own
   std::uint64_t start_ticks;        // field 22 of /proc/PID/stat; 0: not known
-  std::uint64_t cpu_view_leaks;     // 1: some cpuid may have told of the machine's own CPU
   std::uint32_t membarrier;         // MEMBARRIER_CMD_REGISTER_*, or'ed
   std::uint32_t lock_future;        // mlockall: MCL_FUTURE and MCL_ONFAULT; 0: neither
-  std::uint64_t reserved[24];
+  std::uint32_t cpu_view_leaks;     // 1: some cpuid may have told of the machine's own CPU
+  std::uint32_t left_out_count;
+  LeftOut left_out[kMaxLeftOut];
 };
 
 }  // namespace cairn::abi

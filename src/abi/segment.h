@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "abi/api.h"
 #include "abi/arena.h"
 #include "abi/cpu_view.h"
 #include "abi/id_table.h"
@@ -59,7 +60,8 @@ struct ProcessSlot {
   // 1: its parent waits for its exec or its end (vfork), inside the kernel: it is not frozen before.
   std::atomic<std::uint32_t> borrows;
   std::atomic<std::uint32_t> journal;      // the journal_serial whose journal it writes
-  std::uint64_t reserved;
+  std::atomic<std::uint32_t> deferred;  // how often checkpoints are put off now; futex (abi/api.h)
+  std::uint32_t reserved;
 };
 static_assert(sizeof(ProcessSlot) == 120 || sizeof(ProcessSlot) == 128);
 
@@ -88,6 +90,7 @@ struct JobSegment {
   // Changed only while nothing of the guest runs. 0: there was no commit yet, nothing is noted.
   std::atomic<std::uint32_t> journal_serial;  // [agent] raised with each new journal
   char journal[4096];                         // [agent] its directory (journal.h)
+  ApiState api;
   PlanRequest plans[kPlanRequests];
   CpuView cpu;             // [agent] before the first instruction of any guest
   ProcessSlot slots[kMaxProcesses];

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "abi/boot.h"
+#include "agent/api_service.h"
 #include "agent/job_watch.h"
 #include "agent/plan_service.h"
 #include "agent/requests.h"
@@ -36,10 +37,17 @@ constexpr milliseconds kLastLook{250};
 constexpr milliseconds kRefresh{2'000};
 constexpr milliseconds kSlotRound{5};
 
+// What a program that asked is told; a refusal has no errno of the kernel's.
+int result_code(const Result<checkpoint::Outcome>& outcome) {
+  if (outcome) return 0;
+  return outcome.error().code != 0 ? outcome.error().code : EOPNOTSUPP;
+}
+
 // One checkpoint to make, or generations to remove, and whom to tell.
 struct Order {
   CheckpointRequest request;
   unsigned prune_keep = 0;          // not 0: nothing but that
+  std::optional<std::uint32_t> ticket = {};  // the program asked, up to this one (abi/api.h)
   std::optional<JsonLines> client;  // none for those by the clock
 };
 
@@ -82,6 +90,7 @@ class Agent {
   std::optional<PollLoop> loop_;
   std::optional<JobWatch> watch_;
   std::optional<PlanService> plans_;
+  std::optional<ApiService> api_;
   ConnectionQueue links_;
   std::map<int, Peer> unidentified_;
   std::uint32_t freeze_word_ = 0;
@@ -100,6 +109,7 @@ Agent::~Agent() {
     worker_.request_stop();
     worker_.join();
   }
+  api_.reset();
   plans_.reset();
   watch_.reset();
   remove_run_directory(settings_.job);
@@ -133,6 +143,8 @@ Result<> Agent::hold_station() {
     // What the job does from the restart on is written down from its first instruction.
     if (plan_) CAIRN_TRY(journal_->begin({}));
   }
+  segment()->api.incarnation.store(job.incarnation);
+  segment()->api.generation.store(settings_.restart_from);
 
   CAIRN_ASSIGN(PollLoop loop, PollLoop::create());
   loop_.emplace(std::move(loop));
@@ -151,6 +163,9 @@ Result<> Agent::serve() {
   // Once more with each checkpoint that it fails for.
   if (const auto settled = store_->settle(); !settled)
     log_error("settle ownership", "reason={}", log_value(settled.error().message()));
+  api_.emplace(segment()->api, [this](std::uint32_t ticket) {
+    enqueue({.request = {}, .ticket = ticket, .client = {}});
+  });
   worker_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
   auto ran = loop_->run();
   log_info("job ended");
@@ -186,9 +201,9 @@ void Agent::request(JsonLines client) {
   if (verb == "status") {
     (void)client.send(status());
   } else if (verb == "checkpoint") {
-    enqueue({parse_checkpoint_request(*message), 0, std::move(client)});
+    enqueue({.request = parse_checkpoint_request(*message), .client = std::move(client)});
   } else if (const unsigned keep = parse_prune_request(*message); verb == "prune" && keep != 0) {
-    enqueue({{}, keep, std::move(client)});
+    enqueue({.request = {}, .prune_keep = keep, .client = std::move(client)});
   } else {
     (void)client.send(failure_answer(Error{0, "the agent does not know this request", verb}));
   }
@@ -236,7 +251,7 @@ void Agent::wait_for_processes(const Deadline& deadline) {
 void Agent::enqueue(Order order) {
   const std::lock_guard lock(orders_mutex_);
   // One by the clock is not made up for when there is one on its way already.
-  if (!order.client && (busy_ || !orders_.empty())) return;
+  if (!order.client && !order.ticket && (busy_ || !orders_.empty())) return;
   orders_.push_back(std::move(order));
   orders_changed_.notify_all();
 }
@@ -298,6 +313,8 @@ void Agent::make_checkpoint(Order order) {
     const std::lock_guard lock(orders_mutex_);
     last_checkpoint_ = answer;
   }
+  if (outcome) segment()->api.generation.store(outcome->generation.number);
+  if (order.ticket) answer_tickets(segment()->api, *order.ticket, result_code(outcome));
   tell(answer);
   if (!outcome && outcome.error().code == storage::kSuperseded) superseded();
 }

@@ -37,6 +37,7 @@ void free_slot(abi::ProcessSlot& slot, RealPid dead) {
   if (slot.real_pid.load() == dead.value) {
     slot.freeze_word.store(0);
     slot.parked.store(0);
+    slot.deferred.store(0);
     slot.serve_tid.store(0);
     state = static_cast<std::uint32_t>(abi::SlotState::kFree);
   }

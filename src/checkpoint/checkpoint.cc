@@ -16,6 +16,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <set>
@@ -23,6 +24,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/futex.h"
 #include "base/log.h"
 #include "checkpoint/ended.h"
 #include "checkpoint/freeze.h"
@@ -88,6 +90,10 @@ class Round {
   Outcome outcome;
 
  private:
+  [[nodiscard]] std::vector<abi::ProcessSlot*> running() const;
+  [[nodiscard]] bool anybody_defers() const;
+  [[nodiscard]] Result<> wait_undeferred() const;
+  Result<> freeze_once();
   void show(std::string_view phase, std::uint64_t done = 0, std::uint64_t total = 0) const {
     if (request_.progress) request_.progress(phase, done, total);
   }
@@ -117,7 +123,50 @@ Round::~Round() {
     log_error("thaw", "reason={}", log_value(thawed.error().message()));
 }
 
+// Those whose process lives, as far as one can tell.
+std::vector<abi::ProcessSlot*> Round::running() const {
+  std::vector<abi::ProcessSlot*> found;
+  const std::uint32_t used = std::min(job_.segment.slots_used.load(), abi::kMaxProcesses);
+  for (std::uint32_t i = 0; i < used; ++i)
+    if (job_.segment.slots[i].state.load() == static_cast<std::uint32_t>(abi::SlotState::kRunning))
+      found.push_back(&job_.segment.slots[i]);
+  return found;
+}
+
+// A thread inside of a section that must not be cut (abi/api.h).
+bool Round::anybody_defers() const {
+  const auto slots = running();
+  return std::any_of(slots.begin(), slots.end(),
+                     [](const abi::ProcessSlot* slot) { return slot->deferred.load() != 0; });
+}
+
+Result<> Round::wait_undeferred() const {
+  constexpr milliseconds kLook{100};  // its process may end
+  for (abi::ProcessSlot* slot : running())
+    while (const std::uint32_t count = slot->deferred.load()) {
+      if (deadline_.passed())
+        return failure(ETIMEDOUT, "wait: process " + std::to_string(slot->real_pid.load()) +
+                                      " puts checkpoints off (cairn_defer)");
+      if (::kill(slot->real_pid.load(), 0) != 0 && errno == ESRCH) break;
+      futex_wait(slot->deferred, count, std::min<std::chrono::nanoseconds>(deadline_.left(), kLook));
+    }
+  return {};
+}
+
 Result<> Round::freeze() {
+  for (;;) {
+    CAIRN_TRY(wait_undeferred());
+    CAIRN_TRY(freeze_once());
+    if (!anybody_defers()) return {};
+    // It began before the freeze had reached it.
+    members_.clear();
+    frozen_.clear();
+    freeze_.reset();
+    outcome.threads = 0;
+  }
+}
+
+Result<> Round::freeze_once() {
   show("freeze");
   Stopwatch watch;
   const Deadline limit(std::min(request_.freeze_timeout, request_.timeout));

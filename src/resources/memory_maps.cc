@@ -77,7 +77,13 @@ std::vector<int> advice_of(const Vma& vma) {
 class MemoryCapture {
  public:
   MemoryCapture(CaptureContext& context, PageScan scan)
-      : context_(context), scan_(std::move(scan)) {}
+      : context_(context), scan_(std::move(scan)) {
+    const abi::RuntimeState& state = *context.runtime;
+    const auto count = std::min<std::uint64_t>(state.left_out_count, abi::kMaxLeftOut);
+    left_out_.assign(state.left_out, state.left_out + count);
+    std::sort(left_out_.begin(), left_out_.end(),
+              [](const auto& a, const auto& b) { return a.start < b.start; });
+  }
 
   Result<> region(const Vma& vma) {
     CAIRN_TRY(refuse_special(vma));
@@ -124,7 +130,13 @@ class MemoryCapture {
     region.set_kind(grows ? image::MemoryRegion::GROWSDOWN : image::MemoryRegion::PRIVATE_ANONYMOUS);
     region.set_flags(region.flags() | MAP_ANONYMOUS | (grows ? MAP_GROWSDOWN : 0));
     if (vma.path.starts_with("[anon:")) region.set_name(vma.path.substr(6, vma.path.size() - 7));
-    return scan_.own_pages(vma.start, vma.end, private_.runs);
+    std::uint64_t at = vma.start;
+    for (const auto& range : left_out_) {
+      if (range.end <= at || range.start >= vma.end) continue;
+      if (range.start > at) CAIRN_TRY(scan_.own_pages(at, range.start, private_.runs));
+      at = std::min(range.end, vma.end);
+    }
+    return at < vma.end ? scan_.own_pages(at, vma.end, private_.runs) : Result<>();
   }
 
   // MAP_HUGETLB. As natively, mmap fails where the administrator has not set enough pages aside.
@@ -231,6 +243,7 @@ class MemoryCapture {
   CaptureContext& context_;
   PageScan scan_;
   ContentPlan private_;
+  std::vector<abi::LeftOut> left_out_;  // ascending, apart from each other
   std::map<std::string, KnownFile> files_;
 };
 

@@ -1,6 +1,7 @@
 // Mappings: the arena stays clear, and text that appears is patched before anyone can run it.
 
 #include "abi/arena.h"
+#include "runtime/handlers/api.h"
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/sysv.h"
 #include "runtime/host/support.h"
@@ -20,6 +21,11 @@ bool touches_arena(std::uint64_t start, std::uint64_t bytes) {
 
 std::uint64_t page_up(std::uint64_t x) { return (x + 4095) & ~4095ULL; }
 
+void mapping_gone(std::uint64_t start, std::uint64_t end) {
+  text_gone(start, end);
+  left_out_gone(start, end);
+}
+
 std::int64_t after_mmap(ThreadBlock* t, std::int64_t result) {
   if (result < 0 && result > -4096) return result;
   auto at = static_cast<std::uint64_t>(result);
@@ -36,13 +42,13 @@ Action mmap(ThreadBlock* t) {
   bool executable = (t->rdx & kProtExec) != 0;
   bool text = (t->r10 & kMapAnonymous) == 0 && executable && !static_program();
   if (executable && !text) note_unknown_text();
-  if (placed && (t->r10 & kMapFixedNoreplace) == 0) text_gone(t->rdi, t->rdi + page_up(t->rsi));
+  if (placed && (t->r10 & kMapFixedNoreplace) == 0) mapping_gone(t->rdi, t->rdi + page_up(t->rsi));
   return pass(t, text ? after_mmap : nullptr);
 }
 
 Action munmap(ThreadBlock* t) {
   if (touches_arena(t->rdi, t->rsi)) return done(t, -kEINVAL);
-  text_gone(t->rdi, t->rdi + page_up(t->rsi));
+  mapping_gone(t->rdi, t->rdi + page_up(t->rsi));
   return pass(t);
 }
 
@@ -56,6 +62,8 @@ Action mremap(ThreadBlock* t) {
   constexpr std::uint64_t kFixed = 2;
   if (touches_arena(t->rdi, t->rsi)) return done(t, -kEFAULT);
   if ((t->r10 & kFixed) != 0 && touches_arena(t->r8, t->rdx)) return done(t, -kEINVAL);
+  left_out_gone(t->rdi, t->rdi + page_up(t->rsi));
+  if ((t->r10 & kFixed) != 0) left_out_gone(t->r8, t->r8 + page_up(t->rdx));
   return pass(t);
 }
 

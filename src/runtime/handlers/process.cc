@@ -2,6 +2,8 @@
 
 #include "runtime/handlers/process.h"
 
+#include "abi/api.h"
+#include "runtime/handlers/api.h"
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/registrations.h"
 #include "runtime/handlers/robust_list.h"
@@ -180,6 +182,7 @@ Action arch_prctl(ThreadBlock* t) {
 
 Action prctl(ThreadBlock* t) {
   constexpr int kGetSeccomp = 21, kSetSeccomp = 22, kSetDispatch = 59;
+  if (t->rdi == abi::kApiOption) return api(t);
   auto operation = static_cast<int>(t->rdi);
   if (operation == kSetDispatch) return done(t, -kEINVAL);
   if (operation == kGetSeccomp) return done(t, get_seccomp(t));
@@ -205,6 +208,7 @@ void start_process(ThreadBlock* t, std::uint64_t flags) {
     start_without_held_signals(process);
     forget_other_blocks(t);
     text_lock_after_fork();
+    left_out_lock_after_fork();
     t->sighand->lock = 0;
     if ((t->sighand->sequence & 1) != 0) ++t->sighand->sequence;
     t->cpu_clock_offset_ns = t->user_time_offset_ns = t->system_time_offset_ns = 0;

@@ -86,6 +86,7 @@ std::int32_t reserve_slot(bool child_borrows) {
   slot.virtual_pid.store(0);
   slot.freeze_word.store(0);
   slot.parked.store(0);
+  slot.deferred.store(0);
   slot.serve_tid.store(0);
   slot.start_time.store(0);
   slot.exec_count.store(0);

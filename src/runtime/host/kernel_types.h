@@ -101,9 +101,9 @@ constexpr std::uint64_t signal_bit(int signal) { return 1ULL << (signal - 1); }
 
 inline constexpr int kSigBlock = 0, kSigUnblock = 1, kSigSetmask = 2;
 inline constexpr int kEPERM = 1, kENOENT = 2, kEINTR = 4, kENXIO = 6, kE2BIG = 7, kENOEXEC = 8,
-                     kEAGAIN = 11, kENOMEM = 12, kEACCES = 13, kEFAULT = 14, kEINVAL = 22,
-                     kENAMETOOLONG = 36, kENOSYS = 38, kESRCH = 3, kELOOP = 40, kENOTSUP = 95,
-                     kETIMEDOUT = 110, kEBADF = 9, kEEXIST = 17, kERANGE = 34;
+                     kEAGAIN = 11, kENOMEM = 12, kEACCES = 13, kEFAULT = 14, kEINVAL = 22, kENOSPC = 28,
+                     kEDEADLK = 35, kENAMETOOLONG = 36, kENOSYS = 38, kESRCH = 3, kELOOP = 40,
+                     kENOTSUP = 95, kENOTCONN = 107, kETIMEDOUT = 110, kEBADF = 9, kEEXIST = 17, kERANGE = 34;
 
 struct Timespec {
   std::int64_t sec;

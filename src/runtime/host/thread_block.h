@@ -136,6 +136,8 @@ struct ThreadBlock {
   std::uint64_t mask_argument[2];  // what a `before` passes to the kernel in place of the guest's
   std::uint64_t time_argument[4];
   std::uint64_t scratch[64];
+  std::uint32_t deferring;     // by this thread checkpoints are put off so often,
+  std::int32_t deferring_in;   // if it is in this process: a fork's child does not put them off
   PostHandler chained[2];      // what `post` stands for where two handlers look at one call
   std::uint64_t id_argument[256];  // the guest's structures with the kernel's ids in them
   alignas(16) unsigned char return_frame[512];

@@ -1,5 +1,6 @@
 #include "runtime/link/thread_state.h"
 
+#include "runtime/handlers/api.h"
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/registrations.h"
 #include "runtime/handlers/socket_timeouts.h"
@@ -122,6 +123,7 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->seccomp_door = seccomp_installed() ? 1 : 0;
   out->cpu_view_leaks = cpu_view_leaks() ? 1 : 0;
   out->virtual_session = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getsid, 0).raw));
+  get_left_out(out);
   out->guest_vdso = guest_vdso();
   out->static_program = static_program() ? 1 : 0;
   out->socket_timeouts = socket_timeouts_armed() ? 1 : 0;
@@ -147,6 +149,7 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
               static_cast<std::int64_t>(state.start_ticks)});
   set_static_program(state.static_program != 0);
   restore_cpu_view(state.cpu_view_leaks != 0);
+  set_left_out(state);
   string_copy(g_executable, sizeof(g_executable), state.executable);
   set_registrations(state.membarrier, state.lock_future);
   if (state.socket_timeouts != 0) arm_socket_timeouts();
