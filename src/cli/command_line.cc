@@ -90,28 +90,52 @@ void add_other_verbs(CLI::App& app, CommandLine& all) {
   verb = add_verb(app, "status", "Show a running job", all.status.common);
   add_job_word(verb, all.status.job);
 
-  verb = add_verb(app, "inspect", "Print the records of a generation", all.inspect.common);
+  verb = add_verb(app, "inspect", "Show what is in a generation", all.inspect.common);
   add_generation_word(verb, all.inspect.generation, "DIR or DIR/GENERATION");
+  verb->add_flag("--mask-secrets", all.inspect.mask_secrets,
+                 "Hide the values of variables whose names speak of passwords, tokens or keys")
+      ->envname("CAIRN_MASK_SECRETS");
 
   verb = add_verb(app, "verify", "Check every byte of a generation, or of all", all.verify.common);
   add_generation_word(verb, all.verify.generation, "DIR or DIR/GENERATION");
   verb->add_flag("--direct", all.verify.direct, "Read from the device, not from the page cache")
       ->envname("CAIRN_DIRECT");
 
+  verb = add_verb(app, "core", "Write a saved process as an ELF core for a debugger",
+                  all.core.common);
+  add_generation_word(verb, all.core.generation, "DIR or DIR/GENERATION");
+  verb->add_option("--pid", all.core.pid, "Which process (default: the only one)")
+      ->envname("CAIRN_PID")
+      ->type_name("PID");
+  verb->add_option("-o,--output", all.core.output, "Where to (default: core.PID)")
+      ->envname("CAIRN_OUTPUT")
+      ->type_name("FILE");
+
   verb = add_verb(app, "prune", "Remove all but the newest generations", all.prune.common);
   add_generation_word(verb, all.prune.directory, "DIR");
   verb->add_option("--keep", all.prune.keep, "How many generations stay")
       ->envname("CAIRN_KEEP")
       ->type_name("N");
+
+  verb = add_verb(app, "doctor", "Say what this machine supports and lacks", all.doctor.common);
+  verb->add_option("PROGRAM", all.doctor.command, "Say of this program, too, whether it can be run");
+
+  verb = add_verb(app, "support", "Gather what a help desk needs, without memory or secrets",
+                  all.support.common);
+  add_generation_word(verb, all.support.directory, "DIR or DIR/GENERATION");
+  verb->add_option("-o,--output", all.support.output,
+                   "Where to (default: cairn-support-TIME.tar.gz)")
+      ->envname("CAIRN_OUTPUT")
+      ->type_name("FILE");
 }
 
-// Where PROGRAM stands in `cairn run [OPTIONS] [--] PROGRAM [ARGUMENTS]`: everything from there on is
+// Where PROGRAM stands in `cairn run [OPTIONS] [--] PROGRAM [ARGUMENTS]` (and of doctor): everything from there on is
 // the program's, whatever it looks like.
-int find_program(const CLI::App& run, int argc, char** argv) {
+int find_program(const CLI::App& verb, int argc, char** argv) {
   for (int i = 2; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--" || !word.starts_with("-")) return i;
-    const CLI::Option* option = run.get_option_no_throw(word);
+    const CLI::Option* option = verb.get_option_no_throw(word);
     if (option != nullptr && option->get_items_expected() > 0) ++i;
   }
   return argc;
@@ -128,20 +152,48 @@ tl::expected<CommandLine, int> parse_command_line(int argc, char** argv) {
 
   CLI::App* run = add_run(app, all);
   int end = argc;
+  const std::string first = argc > 1 ? argv[1] : "";
   // The start of a program is measured in milliseconds, and the other verbs' options are one of them.
-  if (argc > 1 && std::string(argv[1]) == "run")
+  if (first != "run") add_other_verbs(app, all);
+  if (first == "run")
     end = find_program(*run, argc, argv);
-  else
-    add_other_verbs(app, all);
+  else if (first == "doctor")
+    end = find_program(*app.get_subcommand(first), argc, argv);
   try {
     app.parse(end, argv);
   } catch (const CLI::ParseError& error) {
     return tl::unexpected(app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage));
   }
   if (end < argc && std::string(argv[end]) == "--") ++end;
-  all.run.command.assign(argv + end, argv + argc);
+  (first == "doctor" ? all.doctor.command : all.run.command).assign(argv + end, argv + argc);
   all.verb = app.get_subcommands().front()->get_name();
   return all;
 }
+
+std::vector<VerbHelp> describe_verbs() {
+  CommandLine all;
+  CLI::App app;
+  add_run(app, all);
+  add_other_verbs(app, all);
+  std::vector<VerbHelp> verbs;
+  for (const CLI::App* verb : app.get_subcommands({})) {
+    VerbHelp help{verb->get_name(), verb->get_description(), {}};
+    for (const CLI::Option* option : verb->get_options()) {
+      OptionHelp entry;
+      for (const std::string& name : option->get_snames()) entry.names.push_back("-" + name);
+      for (const std::string& name : option->get_lnames()) entry.names.push_back("--" + name);
+      entry.word = option->get_positional();
+      if (entry.word) entry.names = {option->get_name()};
+      if (!entry.word && option->get_items_expected() > 0) entry.value = option->get_type_name();
+      entry.variable = option->get_envname();
+      entry.description = option->get_description();
+      help.options.push_back(std::move(entry));
+    }
+    verbs.push_back(std::move(help));
+  }
+  return verbs;
+}
+
+std::string exit_code_help() { return kExitCodes; }
 
 }  // namespace cairn::cli

@@ -17,6 +17,9 @@ ExitCode dispatch(const CommandLine& command) {
   if (verb == "ls") return ls(command.ls);
   if (verb == "status") return status(command.status);
   if (verb == "inspect") return inspect(command.inspect);
+  if (verb == "core") return core(command.core);
+  if (verb == "doctor") return doctor(command.doctor);
+  if (verb == "support") return support(command.support);
   if (verb == "prune") return prune(command.prune);
   return verify(command.verify);
 }

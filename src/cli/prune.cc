@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include "agent/requests.h"
+#include "cli/chosen.h"
 #include "cli/locate.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
-#include "storage/store.h"
 
 namespace cairn::cli {
 namespace {
@@ -14,15 +14,7 @@ namespace {
 // A checkpoint under way comes first, and packs are written anew.
 constexpr std::chrono::milliseconds kAgentTimeout{3'600'000};
 
-struct Refused {
-  ExitCode code;
-  Error error;
-};
-using Pruned = tl::expected<Json, Refused>;
-
-tl::unexpected<Refused> stop(ExitCode code, Error error) {
-  return tl::unexpected(Refused{code, std::move(error)});
-}
+using Pruned = OrRefused<Json>;
 
 // The agent knows which pages are where: nobody may remove them behind its back.
 Pruned ask_agent(const std::string& address, unsigned keep) {
@@ -53,7 +45,7 @@ Pruned prune_here(storage::Store& store, const std::string& job_id, unsigned kee
 
 Pruned prune_store(const StorePath& where, unsigned keep) {
   const auto store = storage::Store::open(where.directory, {});
-  if (!store) return stop(ExitCode::kDamaged, store.error());
+  if (!store) return stop(ExitCode::kRefused, store.error());
   const auto owner = (*store)->owner();
   if (!owner) return stop(ExitCode::kDamaged, owner.error());
   if (*owner && job_runs(**owner)) return ask_agent((*owner)->coordinator_address, keep);

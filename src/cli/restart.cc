@@ -1,35 +1,21 @@
-#include "restart/restart.h"
-
 #include <fcntl.h>
 
 #include <filesystem>
 
 #include "agent/agent.h"
+#include "cli/chosen.h"
 #include "cli/launch.h"
 #include "cli/locate.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
-#include "storage/store.h"
 
 namespace cairn::cli {
 namespace {
 
-struct Refusal {
-  ExitCode code;
-  Error error;
-};
-
-template <class T>
-using Step = tl::expected<T, Refusal>;
-
-tl::unexpected<Refusal> stop(ExitCode code, Error error) {
-  return tl::unexpected<Refusal>(Refusal{code, std::move(error)});
-}
-
 // The store must have no owner that lives, and the generation must exist.
-Step<std::uint64_t> choose_generation(const StorePath& where) {
+OrRefused<std::uint64_t> choose_generation(const StorePath& where) {
   const auto store = storage::Store::open(where.directory, {});
-  if (!store) return stop(ExitCode::kDamaged, store.error());
+  if (!store) return stop(ExitCode::kRefused, store.error());
   const auto owner = (*store)->owner();
   if (!owner) return stop(ExitCode::kDamaged, owner.error());
   if (*owner && job_runs(**owner))
@@ -51,9 +37,9 @@ Step<std::uint64_t> choose_generation(const StorePath& where) {
                                                " in", where.directory});
 }
 
-Step<std::unique_ptr<restart::Plan>> read_and_check(const StorePath& where) {
+OrRefused<std::unique_ptr<restart::Plan>> read_and_check(const StorePath& where) {
   const auto generation = choose_generation(where);
-  if (!generation) return tl::unexpected<Refusal>(generation.error());
+  if (!generation) return tl::unexpected(generation.error());
   auto plan = restart::read(where.directory, *generation);
   if (!plan) return stop(ExitCode::kDamaged, plan.error());
   if (const auto fits = restart::check_machine(*plan); !fits)

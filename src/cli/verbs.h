@@ -59,9 +59,36 @@ struct GenerationOptions {
   bool direct = false;     // verify: around the page cache
 };
 [[nodiscard]] ExitCode ls(const GenerationOptions& options);
-[[nodiscard]] ExitCode inspect(const GenerationOptions& options);
 [[nodiscard]] ExitCode verify(const GenerationOptions& options);
 
+
+struct InspectOptions {
+  CommonOptions common;
+  std::string generation;
+  bool mask_secrets = false;
+};
+[[nodiscard]] ExitCode inspect(const InspectOptions& options);
+
+struct CoreOptions {
+  CommonOptions common;
+  std::string generation;
+  std::string output;
+  int pid = 0;  // as the program knows it; 0: the only one
+};
+[[nodiscard]] ExitCode core(const CoreOptions& options);
+
+struct DoctorOptions {
+  CommonOptions common;
+  std::vector<std::string> command;  // PROGRAM ARGS, or nothing
+};
+[[nodiscard]] ExitCode doctor(const DoctorOptions& options);
+
+struct SupportOptions {
+  CommonOptions common;
+  std::string directory;  // DIR or DIR/GENERATION
+  std::string output;
+};
+[[nodiscard]] ExitCode support(const SupportOptions& options);
 
 struct PruneOptions {
   CommonOptions common;

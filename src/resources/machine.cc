@@ -24,6 +24,8 @@ struct LeafName {
 // Where features are told that programs choose their code by.
 constexpr std::array kLeaves{LeafName{1, 0},  LeafName{7, 0},          LeafName{7, 1},
                              LeafName{7, 2},  LeafName{0xd, 0},        LeafName{0xd, 1},
+                             LeafName{0xd, 2}, LeafName{0xd, 5}, LeafName{0xd, 6}, LeafName{0xd, 7},
+                             LeafName{0xd, 9},
                              LeafName{0x14, 0}, LeafName{0x19, 0},     LeafName{0x24, 0},
                              LeafName{0x80000001, 0}, LeafName{0x80000008, 0}};
 

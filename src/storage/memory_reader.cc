@@ -82,7 +82,16 @@ Result<> for_each_parallel(unsigned workers, std::size_t count,
 Result<std::vector<Piece>> PackedMemoryReader::pieces() {
   std::vector<Piece> list;
   TreeWalker walker(packs_);
-  walker.piece = [&list](const Piece& piece) -> Result<> {
+  walker.piece = [this, &list](const Piece& whole) -> Result<> {
+    Piece piece = whole;
+    const std::uint64_t end = piece.address + piece.pages * kPageBytes;
+    if (end <= start_ || piece.address >= end_) return {};
+    const std::uint64_t before =
+        start_ > piece.address ? (start_ - piece.address) / kPageBytes : 0;
+    const std::uint64_t behind = end > end_ ? (end - end_) / kPageBytes : 0;
+    piece.address += before * kPageBytes;
+    piece.index += static_cast<std::uint32_t>(before);
+    piece.pages -= static_cast<std::uint32_t>(before + behind);
     list.push_back(piece);
     return {};
   };

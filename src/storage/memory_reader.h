@@ -32,8 +32,18 @@ class MemoryReader {
   using BatchSink = std::function<Result<>(std::span<const PageSpan>)>;
   virtual Result<> for_each_batch(const BatchSink& sink) = 0;
 
+  // From now on only pages between the two addresses are delivered and listed.
+  void limit_to(std::uint64_t start, std::uint64_t end) {
+    start_ = start;
+    end_ = end;
+  }
+
   // Which pages there are, by ascending address; holes are left out.
   virtual Result<std::vector<PageRun>> pages() = 0;
+
+ protected:
+  std::uint64_t start_ = 0;
+  std::uint64_t end_ = ~0ULL;
 };
 
 }  // namespace cairn::storage

@@ -38,8 +38,8 @@ class Case(unittest.TestCase):
         self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def json(self, *arguments, **options):
-        return json.loads(self.cairn(*arguments, "--json", **options).stdout)
+    def json(self, verb, *arguments, **options):
+        return json.loads(self.cairn(verb, "--json", *arguments, **options).stdout)
 
     def expect_line(self, code, words, *arguments, **options):
         """Fails with this code, and with one line that holds the words."""
