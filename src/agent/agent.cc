@@ -143,8 +143,6 @@ Result<> Agent::hold_station() {
     // What the job does from the restart on is written down from its first instruction.
     if (plan_) CAIRN_TRY(journal_->begin({}));
   }
-  segment()->api.incarnation.store(job.incarnation);
-  segment()->api.generation.store(settings_.restart_from);
 
   CAIRN_ASSIGN(PollLoop loop, PollLoop::create());
   loop_.emplace(std::move(loop));

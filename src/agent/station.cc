@@ -176,6 +176,9 @@ Result<> claim_station(AgentSettings& settings, Station& station) {
   JobEntry& job = settings.job;
   CAIRN_ASSIGN(station.listener, listen_unix(job.socket()));
   CAIRN_TRY(own_store(job));
+  // A program may ask with its first instruction.
+  (*station.segment)->api.incarnation.store(job.incarnation);
+  (*station.segment)->api.generation.store(settings.restart_from);
   // While the program is not waited for its pid is nobody else's.
   station.program = Fd(static_cast<int>(::syscall(SYS_pidfd_open, job.first_pid, 0)));
   if (!station.program.valid()) return os_failure("watch process", std::to_string(job.first_pid));

@@ -138,13 +138,19 @@ class Trial:
     def kill(self):
         self.guest()
         # As a machine that fails does: stopped first, so that none sees another one end.
+        groups = set()
         for order in (signal.SIGSTOP, signal.SIGKILL):
             for pid in self.guests():
+                groups |= group_of(pid)
                 kill_quietly(pid, order)
-        while self.agent():  # it ends with the last process; some may be younger than the list
+        # The agent ends with the last process. Some may be younger than the list, or gone, with another
+        # one in their place, before a signal can be sent: their group stays the same.
+        while self.agent():
             for pid in self.guests():
-                kill_group_quietly(pid)
+                groups |= group_of(pid)
                 kill_quietly(pid)
+            for group in groups:
+                kill_group_quietly(group)
             if time.monotonic() > self.deadline:
                 raise Failed("the job does not end after SIGKILL" + self.where_it_hangs())
             time.sleep(POLL_SECONDS)
@@ -297,12 +303,17 @@ def is_zombie(pid):
     return outside.optional(f"/proc/{pid}/stat").rpartition(")")[2][1:2] in ("Z", "X", "")
 
 
-def kill_group_quietly(pid):
-    """For those who are gone, with another one in their place, before a signal can be sent."""
+def group_of(pid):
+    """A set of one, or of none: for those who are gone, and for the driver's own group."""
     try:
-        group = os.getpgid(pid)
-        if group != os.getpgrp():
-            os.killpg(group, signal.SIGKILL)
+        return {os.getpgid(pid)} - {os.getpgrp()}
+    except ProcessLookupError:
+        return set()
+
+
+def kill_group_quietly(group):
+    try:
+        os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
         pass
 
