@@ -1,6 +1,6 @@
 // Processes appear and vanish at every moment: three children that fork and wait without a pause,
 // and one whose children fork the next and end.
-// flavours: all storm
+// flavours: control resume
 // unsteady: everything because its processes come and go
 
 #include <signal.h>
