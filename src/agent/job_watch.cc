@@ -80,6 +80,9 @@ void JobWatch::refresh() {
 void JobWatch::process_ended(RealPid pid) {
   const auto found = pidfds_.find(pid);
   if (found == pidfds_.end()) return;
+  // The loop may have seen an event of a descriptor that had this number before.
+  pollfd ended{found->second.get(), POLLIN, 0};
+  if (::poll(&ended, 1, 0) == 0) return;
   loop_.forget(found->second.get());
   pidfds_.erase(found);
   for (abi::ProcessSlot* slot : segment_.slots())

@@ -328,8 +328,12 @@ Result<> Round::thaw() {
   const bool killed = committed_ && request_.kill;
   if (freeze_) freeze_->let_newborns_run();
   for (Member& member : members_) {
-    if (member.remote && !killed)
-      if (const auto thawed = member.remote->thaw(); !thawed && first) first = thawed;
+    if (member.remote && !killed) {
+      const auto thawed = member.remote->thaw();
+      // Those that run already may have killed it: then it has gone on as it would have.
+      if (!thawed && !wait_for_process_end(member.freeze->pid().value, 0, Deadline{kThawTimeout}))
+        first = thawed;
+    }
     member.remote.reset();
     member.freeze->release();
   }

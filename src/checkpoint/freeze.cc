@@ -52,7 +52,10 @@ std::vector<Task> live_tasks(RealPid pid) {
     if (!status) continue;  // ended meanwhile
     const char state = status_state(*status);
     if (state == 'Z' || state == 'X' || state == '\0') continue;
-    tasks.push_back({std::atoi(entry->d_name), state, signal_pending(*status, abi::kParkSignal)});
+    const bool dying =
+        signal_pending(*status, SIGKILL) || status->find("\nVmSize:") == std::string::npos;
+    tasks.push_back(
+        {std::atoi(entry->d_name), state, signal_pending(*status, abi::kParkSignal), dying});
   }
   return tasks;
 }
@@ -131,7 +134,9 @@ Result<> Freeze::wait_parked(const Deadline& deadline) {
     tids_.clear();
     for (const Task& task : tasks) tids_.push_back(task.tid);
     std::sort(tids_.begin(), tids_.end());
-    if (parked == tids_.size()) {
+    // One that was killed while it was parked is counted still, until it has ended.
+    const bool dying = std::any_of(tasks.begin(), tasks.end(), [](const Task& t) { return t.dying; });
+    if (parked == tids_.size() && !dying) {
       if (tids_ == before) return {};
       before = tids_;
       continue;

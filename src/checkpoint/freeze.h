@@ -26,6 +26,7 @@ struct Task {
   pid_t tid;
   char state;              // as in /proc/PID/task/TID/stat
   bool request_pending;    // a park request waits for it in the kernel
+  bool dying = false;      // it was killed, or has given its memory back: it runs no more
 };
 
 // What freezing needs of the kernel; tests put their own in its place.
@@ -58,6 +59,8 @@ class Freeze {
   void wait_chosen(const Deadline& deadline);
   // The guest may run; harmless if it does already.
   void release();
+  // The process has ended: its slot may be another one's by now, which is frozen by the same word.
+  void forget() { released_ = true; }
   // Nothing is parked any more: the next freeze may begin.
   Result<> wait_unparked(const Deadline& deadline);
 

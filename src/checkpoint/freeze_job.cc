@@ -95,6 +95,7 @@ Result<bool> JobFreeze::wait_parked(const Deadline& deadline) {
     const auto parked = (*member)->wait_parked(deadline);
     if (!parked && parked.error().code != ESRCH) return Failure(parked.error());
     all = all && parked.has_value();
+    if (!parked) (*member)->forget();
     member = parked ? member + 1 : members_.erase(member);
   }
   return all;
@@ -105,6 +106,8 @@ Result<> JobFreeze::freeze(const Deadline& deadline) {
   segment_.freeze_word.store(word_);
   CAIRN_TRY(look());
   for (;;) {
+    CAIRN_TRY(wait_parked(deadline));
+    // Once more: who was parked may have been killed by one who was not yet.
     CAIRN_ASSIGN(const bool all, wait_parked(deadline));
     CAIRN_ASSIGN(const Look found, look());
     if (all && !found.changed && found.waiting.empty()) {

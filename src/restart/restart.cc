@@ -84,7 +84,11 @@ Result<> undo_names(const Plan& plan, const Surroundings& around) {
 // Nobody runs before everybody can.
 Result<> go(Tree& tree) {
   for (resources::RemoteProcess& process : tree.processes) CAIRN_TRY(process.prepare());
-  for (resources::RemoteProcess& process : tree.processes) CAIRN_TRY(process.go());
+  for (resources::RemoteProcess& process : tree.processes) {
+    const auto gone = process.go();
+    // Those that run already may have killed it: that is the job's own business.
+    if (!gone && !wait_for_process_end(process.pid().value, 0, Deadline{kEndTimeout})) return gone;
+  }
   if (tree.stand_in) (void)tree.stand_in->syscall(SYS_exit_group, 0);  // no answer comes
   return {};
 }
