@@ -138,7 +138,7 @@ sh -c '[ $PPID = '$$' ] && echo child agrees'
 (exit 3) || echo subshell $?
 sh -c 'kill -9 $$'; echo killed $?
 sh -c 'kill -SEGV $$' 2>/dev/null; echo killed $?
-sleep 100 & pid=$!; kill $pid; wait $pid; echo waited $?
+sleep 100 & pid=$!; until [ "$(cat /proc/$pid/comm)" = sleep ]; do :; done; kill $pid; wait $pid; echo waited $?
 (trap 'echo caught; exit 7' TERM; kill -TERM $(sh -c 'echo $PPID'); sleep 1); echo $?
 (trap '' INT; sh -c 'kill -INT $$; echo ignored stays ignored')
 for n in 1 2 3 4 5; do (sleep 0.0$n; exit $n) & done; wait; echo all
