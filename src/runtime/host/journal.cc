@@ -35,6 +35,7 @@ bool map_log(std::uint64_t fd) {
   for (std::uint64_t bytes = abi::kJournalBytes; bytes >= 16 * kStep; bytes /= 4) {
     auto at = sys::call(__NR_mmap, abi::kJournal, bytes, kReadWrite, kSharedFixed, fd, 0);
     if (!at.ok()) continue;
+    leave_unlocked(at.value(), bytes);
     g_mapped = bytes;
     return true;
   }

@@ -138,13 +138,17 @@ bool g_lock_future = false;
 
 void expect_locked_mappings(bool locked) { g_lock_future = locked; }
 
+void leave_unlocked(std::uint64_t at, std::uint64_t bytes) {
+  if (g_lock_future) (void)sys::call(__NR_munlock, at, bytes);
+}
+
 sys::SysResult map_host_at(std::uint64_t at, std::uint64_t bytes) {
   // A new mapping would be locked, and count against the guest's RLIMIT_MEMLOCK; what is reserved is
   // not, and stays so.
   if (g_lock_future && sys::call(__NR_mprotect, at, bytes, 3).ok()) return {static_cast<std::int64_t>(at)};
   constexpr std::uint64_t kFlags = 0x4032;  // MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED|MAP_NORESERVE
   auto mapped = sys::call(__NR_mmap, at, bytes, 3, kFlags, static_cast<std::uint64_t>(-1), 0);
-  if (g_lock_future && mapped.ok()) (void)sys::call(__NR_munlock, at, bytes);
+  if (mapped.ok()) leave_unlocked(at, bytes);
   return mapped;
 }
 

@@ -38,6 +38,8 @@ void unmap_host(std::uint64_t at, std::uint64_t bytes);
 [[nodiscard]] sys::SysResult map_host_at(std::uint64_t at, std::uint64_t bytes);
 // Whether the guest has asked for all future mappings to be locked (MCL_FUTURE): the host's are not.
 void expect_locked_mappings(bool locked);
+// Gives up the lock that a mapping of the host's got by that.
+void leave_unlocked(std::uint64_t at, std::uint64_t bytes);
 // From now on nothing stays reserved between pieces.
 void release_host_memory();
 
