@@ -93,6 +93,22 @@ def body(pid):
     raise ProcessLookupError(f"no thread of {pid} is alive")
 
 
+def start_words(pid):
+    """The arguments and the environment of a process, as far as they can be read."""
+    words = []
+    try:
+        threads = body(pid)
+    except OSError:
+        return words
+    for name in ("cmdline", "environ"):
+        try:
+            with open(f"{threads}/{name}", "rb") as file:
+                words += file.read().split(b"\0")
+        except OSError:
+            continue
+    return words
+
+
 def has_arena(pid):
     try:
         text = read(f"{body(pid)}/maps")

@@ -259,15 +259,9 @@ class Trial:
         for entry in os.listdir("/proc"):
             if not entry.isdigit() or int(entry) == os.getpid():
                 continue
-            for name in ("cmdline", "environ"):
-                try:
-                    with open(f"/proc/{entry}/{name}", "rb") as file:
-                        words = file.read().split(b"\0")
-                except OSError:
-                    continue
-                if any(mark + b"/" in word + b"/" for word in words):
-                    found.append(int(entry))
-                    break
+            words = outside.start_words(int(entry))
+            if any(mark + b"/" in word + b"/" for word in words):
+                found.append(int(entry))
         return found + self.agent()
 
     def agent(self):
