@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,16 +19,16 @@
 #include <cstring>
 #include <thread>
 
+#include "resources/inet_make.h"
+#include "resources/socket_diag.h"
 #include "resources/socket_options.h"
+#include "resources/socket_queue.h"
 
 namespace cairn::resources {
 namespace {
 
 using image::InetSocket;
 using Clock = std::chrono::steady_clock;
-constexpr auto kDrainTime = std::chrono::seconds(3);   // for data to get from one queue to the other
-constexpr auto kPortTime = std::chrono::seconds(5);    // for a killed connection to leave TIME_WAIT
-constexpr auto kPause = std::chrono::milliseconds(10);
 
 // As in tcp_info; <netinet/tcp.h> names them, but lacks the newer fields of that struct.
 enum TcpState { kEstablished = 1, kSynSent, kSynReceived, kFinWait1, kFinWait2, kTimeWait, kClosed,
@@ -38,7 +39,7 @@ bool matches(const OpenFile& file) {
   const auto domain = socket_option(file.copy.get(), SOL_SOCKET, SO_DOMAIN);
   const auto protocol = socket_option(file.copy.get(), SOL_SOCKET, SO_PROTOCOL);
   return domain && protocol && (*domain == AF_INET || *domain == AF_INET6) &&
-         (*protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP);
+         (*protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP || *protocol == IPPROTO_UDPLITE);
 }
 
 bool is_tcp(const OpenFile& file) {
@@ -51,36 +52,6 @@ Result<tcp_info> info_of(int fd) {
   socklen_t bytes = sizeof info;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return os_failure("TCP_INFO");
   return info;
-}
-
-// An IPv4 address inside of IPv6 equals the IPv4 one: one end may be of each family.
-struct Endpoint {
-  std::array<unsigned char, 16> address{};
-  in_port_t port = 0;
-  bool operator==(const Endpoint&) const = default;
-};
-
-Endpoint endpoint_of(const std::string& raw) {
-  Endpoint endpoint;
-  if (raw.size() >= sizeof(sockaddr_in6) && raw[0] == AF_INET6) {
-    sockaddr_in6 v6{};
-    std::memcpy(&v6, raw.data(), sizeof v6);
-    std::memcpy(endpoint.address.data(), &v6.sin6_addr, 16);
-    endpoint.port = v6.sin6_port;
-  } else if (raw.size() >= sizeof(sockaddr_in)) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, raw.data(), sizeof v4);
-    endpoint.address[10] = endpoint.address[11] = 0xff;
-    std::memcpy(endpoint.address.data() + 12, &v4.sin_addr, 4);
-    endpoint.port = v4.sin_port;
-  }
-  return endpoint;
-}
-
-bool is_loopback(const std::string& raw) {
-  const auto address = endpoint_of(raw).address;
-  constexpr std::array<unsigned char, 16> kV6{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-  return address == kV6 || (address[10] == 0xff && address[12] == 127);
 }
 
 const OpenFile* other_end(const CaptureContext& context, const OpenFile& file) {
@@ -125,11 +96,112 @@ Result<> wait_until_sent(const OpenFile& sender, const OpenFile& receiver) {
   }
 }
 
+bool is_readable_to_its_end(int fd, short* all = nullptr) {
+  pollfd state{fd, POLLIN | POLLRDHUP, 0};
+  ::poll(&state, 1, 0);
+  if (all != nullptr) *all = state.revents;
+  return (state.revents & POLLRDHUP) != 0;
+}
+
+Result<int> unread_bytes(int fd) {
+  int bytes = 0;
+  if (::ioctl(fd, SIOCINQ, &bytes) != 0) return os_failure("ask how much a socket holds");
+  return bytes;
+}
+
+Result<> set_int(int fd, int name, int value) {
+  if (::setsockopt(fd, SOL_SOCKET, name, &value, sizeof value) != 0)
+    return os_failure("set a socket option", fmt::format("({})", name));
+  return {};
+}
+
+Result<std::string> peek_bytes(int fd, int bytes) {
+  std::string data(static_cast<std::size_t>(bytes), '\0');
+  if (bytes == 0) return data;  // asking for nothing would take an error that waits
+  const ssize_t got = ::recv(fd, data.data(), data.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0) return os_failure("look into a socket's queue");
+  data.resize(static_cast<std::size_t>(got));
+  return data;
+}
+
+// A look ends at the urgent mark. What is behind it is seen by one that begins there, which the
+// kernel does for TCP since Linux 6.9.
+Result<std::string> peek_behind_mark(const OpenFile& file, int mark, int total) {
+  const int fd = file.copy.get();
+  if (mark == 0) return peek_bytes(fd, total);
+  const auto own_offset = socket_option(fd, SOL_SOCKET, SO_PEEK_OFF);
+  if (!own_offset || !set_int(fd, SO_PEEK_OFF, mark))
+    return cannot_save(file, "a TCP connection with data behind urgent data");
+  auto data = peek_bytes(fd, total - mark);
+  CAIRN_TRY(set_int(fd, SO_PEEK_OFF, *own_offset));
+  return data;
+}
+
+// `is_inline` is how the urgent byte is received; while we look it is among the others.
+Result<> copy_inline(const OpenFile& file, bool is_inline, int before_mark, InetSocket& record) {
+  const int fd = file.copy.get();
+  CAIRN_ASSIGN(const int total, unread_bytes(fd));
+  int at_mark = 0;
+  if (::ioctl(fd, SIOCATMARK, &at_mark) != 0) at_mark = 0;  // not connected any more
+  CAIRN_ASSIGN(auto first, peek_bytes(fd, total));
+  int mark = is_inline ? static_cast<int>(first.size()) : before_mark;
+  if (at_mark != 0) mark = 0;
+  if (mark >= total) {
+    if (total > 0) record.add_queue()->set_data(std::move(first));
+    return {};
+  }
+  CAIRN_ASSIGN(auto rest, peek_behind_mark(file, mark, total));
+  if (rest.size() != static_cast<std::size_t>(total - mark))
+    return cannot_save(file, "a TCP connection whose urgent data cannot be told apart");
+  record.add_queue()->set_data(first.substr(0, static_cast<std::size_t>(mark)));
+  record.set_urgent(rest.substr(0, 1));
+  record.add_queue()->set_data(rest.substr(1));
+  return {};
+}
+
+// With urgent data: what is before it, and what is behind it.
+Result<> copy_tcp_queue(const OpenFile& file, InetSocket& record) {
+  const int fd = file.copy.get();
+  CAIRN_ASSIGN(const int is_inline, socket_option(fd, SOL_SOCKET, SO_OOBINLINE));
+  CAIRN_ASSIGN(const int before_mark, unread_bytes(fd));
+  char urgent = 0;
+  const bool waits = ::recv(fd, &urgent, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) == 1;
+  CAIRN_TRY(set_int(fd, SO_OOBINLINE, 1));
+  auto copied = copy_inline(file, is_inline != 0, before_mark, record);
+  CAIRN_TRY(set_int(fd, SO_OOBINLINE, is_inline));
+  if (copied && !record.urgent().empty() && is_inline == 0 && !waits)
+    return cannot_save(file, "a TCP connection whose urgent data was read ahead of the rest");
+  return copied;
+}
+
+// Reset, refused or ended on both sides, or never anything.
+Result<> capture_closed(const OpenFile& file, const tcp_info& info, InetSocket& record) {
+  constexpr int kAgreedUpon = TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE;
+  short events = 0;
+  if (!is_readable_to_its_end(file.copy.get(), &events)) return {};
+  record.set_state(InetSocket::CLOSED);
+  record.set_refused((info.tcpi_options & kAgreedUpon) == 0 && info.tcpi_bytes_received == 0);
+  if (events & POLLERR) record.set_pending_error(record.refused() ? ECONNREFUSED : ECONNRESET);
+  return copy_tcp_queue(file, record);
+}
+
+// The kernel tells the address only when it is connected, except here.
+Result<> capture_connecting(const OpenFile& file, InetSocket& record) {
+  CAIRN_ASSIGN(const auto all, diagnose_tcp(record.domain()));
+  for (const auto& one : all)
+    if (one.inode == file.info.st_ino) {
+      record.set_state(InetSocket::CONNECTING);
+      record.mutable_peer()->set_raw(one.remote);
+      return {};
+    }
+  return cannot_save(file, "a TCP connection that is being made");
+}
+
 Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record) {
   const int fd = file.copy.get();
   CAIRN_ASSIGN(const auto info, info_of(fd));
   record.set_state(InetSocket::UNCONNECTED);
-  if (info.tcpi_state == kClosed) return {};
+  if (info.tcpi_state == kClosed) return capture_closed(file, info, record);
   if (info.tcpi_state == kListen) {
     record.set_state(InetSocket::LISTENING);
     record.set_backlog(static_cast<std::int32_t>(info.tcpi_sacked));
@@ -143,15 +215,17 @@ Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record
         if (theirs.tcpi_state == kEstablished) record.add_pending_object_ids(client.object_id);
       }
     }
-    if (static_cast<std::uint32_t>(record.pending_object_ids_size()) != info.tcpi_unacked)
-      return cannot_save(file, "a listening socket at which another process waits");
-    return {};
+    return {};  // those who wait from outside of the job are reset with it
   }
-  if (info.tcpi_state == kSynSent || info.tcpi_state == kSynReceived)
+  if (info.tcpi_state == kSynSent) return capture_connecting(file, record);
+  if (info.tcpi_state == kSynReceived)
     return cannot_save(file, "a TCP connection that is being made");
   record.set_write_shut(info.tcpi_state == kFinWait1 || info.tcpi_state == kFinWait2 ||
                         info.tcpi_state == kClosing || info.tcpi_state == kLastAck ||
                         info.tcpi_state == kTimeWait);
+  record.set_read_shut(is_readable_to_its_end(fd) &&
+                       (info.tcpi_state == kEstablished || info.tcpi_state == kFinWait1 ||
+                        info.tcpi_state == kFinWait2));
   if (const auto* peer = other_end(context, file); peer != nullptr) {
     record.set_state(InetSocket::CONNECTED);
     record.set_peer_object_id(peer->object_id);
@@ -164,18 +238,24 @@ Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record
       return cannot_save(file, "a TCP connection with data that was not accepted yet");
     record.set_state(InetSocket::PENDING);
     return {};
-  } else {
-    return cannot_save(file, "a TCP connection to another process");
+  } else {  // to the outside: there it ends with this process
+    record.set_state(InetSocket::CLOSED);
+    record.set_pending_error(ECONNRESET);
   }
-  return copy_queue(context, fd, true, *record.mutable_queue());
+  return copy_tcp_queue(file, record);
 }
 
 Result<> capture_udp(CaptureContext& context, OpenFile& file, InetSocket& record) {
   record.set_state(record.peer().raw().empty() ? InetSocket::BOUND : InetSocket::CONNECTED);
-  CAIRN_TRY(copy_queue(context, file.copy.get(), false, *record.mutable_queue()));
-  for (const auto& message : record.queue())
-    if (!is_loopback(message.from().raw()))
-      return cannot_save(file, "a datagram from another host, that was not read yet,");
+  short events = 0;
+  record.set_read_shut(is_readable_to_its_end(file.copy.get(), &events));
+  record.set_write_shut((events & POLLHUP) != 0);
+  if ((events & POLLERR) == 0)
+    return copy_queue(context, file.copy.get(), SOCK_DGRAM, *record.mutable_queue());
+  // A look at the queue would take the error.
+  if (events & POLLIN)
+    return cannot_save(file, "a UDP socket with an error and data that were not read");
+  record.set_pending_error(ECONNREFUSED);
   return {};
 }
 
@@ -198,85 +278,6 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
 
 // --- rebuild
 
-const sockaddr* address_of(const std::string& raw) {
-  return reinterpret_cast<const sockaddr*>(raw.data());
-}
-socklen_t length_of(const std::string& raw) { return static_cast<socklen_t>(raw.size()); }
-
-// Options that only count before bind.
-Result<Fd> new_socket(const InetSocket& record) {
-  Fd fd(::socket(record.domain(), record.type() | SOCK_CLOEXEC, record.protocol()));
-  if (!fd.valid()) return os_failure("make a socket");
-  for (const auto& option : record.options())
-    if ((option.level() == SOL_SOCKET && option.name() == SO_REUSEPORT) ||
-        (option.level() == IPPROTO_IPV6 && option.name() == IPV6_V6ONLY))
-      if (::setsockopt(fd.get(), option.level(), option.name(), option.value().data(),
-                       length_of(option.value())) != 0)
-        return os_failure("set a socket option");
-  // What a killed process left in TIME_WAIT must not keep its port from us.
-  const int yes = 1;
-  if (record.type() == SOCK_STREAM)
-    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  return fd;
-}
-
-std::string describe_address(const std::string& raw) {
-  return fmt::format("port {}", ntohs(endpoint_of(raw).port));
-}
-
-Result<Fd> make_bound(const InetSocket& record) {
-  CAIRN_ASSIGN(Fd fd, new_socket(record));
-  const auto& raw = record.local().raw();
-  if (endpoint_of(raw).port != 0 && ::bind(fd.get(), address_of(raw), length_of(raw)) != 0)
-    return os_failure("bind a socket again to", describe_address(raw));
-  if (record.state() == InetSocket::LISTENING && ::listen(fd.get(), record.backlog()) != 0)
-    return os_failure("listen again at", describe_address(raw));
-  return fd;
-}
-
-Result<int> listener_for(RebuildContext& context, const InetSocket& server, Fd& own) {
-  const auto port = endpoint_of(server.local().raw()).port;
-  for (const auto& object : context.job.objects) {
-    if (!object.has_inet_socket() || object.inet_socket().state() != InetSocket::LISTENING ||
-        endpoint_of(object.inet_socket().local().raw()).port != port)
-      continue;
-    if (!context.job.made.contains(object.id())) {
-      CAIRN_ASSIGN(context.job.made[object.id()], make_bound(object.inet_socket()));
-    }
-    return context.job.made[object.id()].get();
-  }
-  InetSocket record;
-  record.set_domain(server.domain());
-  record.set_type(server.type());
-  record.set_protocol(server.protocol());
-  record.set_state(InetSocket::LISTENING);
-  record.set_backlog(1);
-  *record.mutable_local() = server.local();
-  CAIRN_ASSIGN(own, make_bound(record));
-  return own.get();
-}
-
-Result<> connect_again(int fd, const std::string& to) {
-  const auto until = Clock::now() + kPortTime;
-  while (::connect(fd, address_of(to), length_of(to)) != 0) {
-    if (errno != EADDRNOTAVAIL || Clock::now() > until)
-      return os_failure("connect a socket again to", describe_address(to));
-    std::this_thread::sleep_for(kPause);
-  }
-  return {};
-}
-
-Result<std::pair<Fd, Fd>> make_connection(RebuildContext& context, const InetSocket& server,
-                                          const InetSocket& client) {
-  Fd own;
-  CAIRN_ASSIGN(const int listener, listener_for(context, server, own));
-  CAIRN_ASSIGN(Fd client_fd, make_bound(client));
-  CAIRN_TRY(connect_again(client_fd.get(), client.peer().raw()));
-  Fd server_fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-  if (!server_fd.valid()) return os_failure("accept a connection again");
-  return std::pair(std::move(server_fd), std::move(client_fd));
-}
-
 // The record of an end that is not there any more: the mirror of the one that is.
 InetSocket mirror(const InetSocket& record) {
   InetSocket other;
@@ -289,18 +290,17 @@ InetSocket mirror(const InetSocket& record) {
   return other;
 }
 
-bool has_listener(const RebuildContext& context, const InetSocket& record) {
-  return std::any_of(
-      context.job.objects.begin(), context.job.objects.end(), [&](const auto& object) {
-        return object.has_inet_socket() && object.inet_socket().state() == InetSocket::LISTENING &&
-               endpoint_of(object.inet_socket().local().raw()).port ==
-                   endpoint_of(record.local().raw()).port;
-      });
+bool is_first(const RebuildJob& job, const image::KernelObject& object) {
+  const auto first = std::find_if(job.objects.begin(), job.objects.end(),
+                                  [](const auto& each) { return each.has_inet_socket(); });
+  return &*first == &object;
 }
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.inet_socket();
+  if (is_first(context.job, object)) free_ports(context.job);
   const bool connected = record.state() == InetSocket::CONNECTED;
+  if (record.state() == InetSocket::CLOSED) return make_ended(context.job, record);
   if (record.type() != SOCK_STREAM || (!connected && record.state() != InetSocket::PEER_CLOSED))
     return make_bound(record);
   InetSocket peer = mirror(record);
@@ -310,15 +310,15 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
       return refusal("a connection whose other end is not in the image");
     peer = other->inet_socket();
   }
-  const bool is_server = has_listener(context, record);
+  const bool is_server = has_listener(context.job, record);
   Fd mine;
   Fd theirs;
   if (is_server) {
-    CAIRN_ASSIGN(auto ends, make_connection(context, record, peer));
+    CAIRN_ASSIGN(auto ends, make_connection(context.job, record, peer));
     mine = std::move(ends.first);
     theirs = std::move(ends.second);
   } else {
-    CAIRN_ASSIGN(auto ends, make_connection(context, peer, record));
+    CAIRN_ASSIGN(auto ends, make_connection(context.job, peer, record));
     theirs = std::move(ends.first);
     mine = std::move(ends.second);
   }
@@ -339,19 +339,19 @@ Result<> fill_stream(RebuildContext& context, const image::KernelObject& object)
   const int receiver = context.job.made.at(object.id()).get();
   const RoomyBuffers room_to_send(sender);
   const RoomyBuffers room_to_receive(receiver);
+  CAIRN_TRY(set_int(receiver, SO_OOBINLINE, 1));  // else what is behind the mark is not counted
   int unread = 0;
-  for (const auto& message : record.queue()) {
-    CAIRN_TRY(send_message(context, sender, message, {}));
-    unread += static_cast<int>(message.data().size());
+  for (int i = 0; i < record.queue_size(); ++i) {
+    if (i == 1 && !record.urgent().empty()) {
+      if (::send(sender, record.urgent().data(), 1, MSG_OOB | MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+        return os_failure("send urgent data again");
+      ++unread;
+    }
+    if (record.queue(i).data().empty()) continue;
+    CAIRN_TRY(send_message(context, sender, record.queue(i), {}));
+    unread += static_cast<int>(record.queue(i).data().size());
   }
-  const auto until = Clock::now() + kDrainTime;
-  for (int there = 0; there < unread;) {
-    if (::ioctl(receiver, FIONREAD, &there) != 0) return os_failure("FIONREAD");
-    if (Clock::now() > until)
-      return failure(ETIMEDOUT, "fill the queue of a TCP connection again");
-    if (there < unread) std::this_thread::sleep_for(kPause);
-  }
-  return {};
+  return wait_for_bytes(receiver, unread);
 }
 
 Result<> fill_datagrams(RebuildContext& context, const image::KernelObject& object) {
@@ -366,10 +366,12 @@ Result<> fill_datagrams(RebuildContext& context, const image::KernelObject& obje
         sender = context.job.made.at(other.id()).get();
     Fd own;
     if (sender < 0) {
-      own.reset(::socket(record.domain(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      own.reset(::socket(record.domain(), SOCK_DGRAM | SOCK_CLOEXEC, record.protocol()));
       sender = own.get();
-      if (::bind(sender, address_of(from), length_of(from)) != 0)
-        return os_failure("send again a datagram from", describe_address(from));
+      const bool bound = ::bind(sender, address_of(from), length_of(from)) == 0;
+      if (!bound && errno == EADDRNOTAVAIL)
+        continue;  // from another host: lost, as datagrams may be
+      if (!bound) return os_failure("send again a datagram from", describe_address(from));
     }
     std::string to = record.local().raw();
     if (std::all_of(endpoint_of(to).address.begin(), endpoint_of(to).address.begin() + 10,
@@ -395,16 +397,50 @@ Result<> fill_datagrams(RebuildContext& context, const image::KernelObject& obje
   return {};
 }
 
+// A datagram to a port that takes none but its own sender's is answered by an error.
+Result<> be_refused(int fd, const InetSocket& record) {
+  const Fd other(::socket(record.domain(), SOCK_DGRAM | SOCK_CLOEXEC, record.protocol()));
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_addr = in6addr_loopback;
+  const bool is_v4 = record.domain() == AF_INET;
+  const auto* any = is_v4 ? reinterpret_cast<sockaddr*>(&v4) : reinterpret_cast<sockaddr*>(&v6);
+  if (::bind(other.get(), any, is_v4 ? sizeof v4 : sizeof v6) != 0)
+    return os_failure("bind a socket for a moment");
+  CAIRN_ASSIGN(const auto name, local_address(other.get()));
+  if (::connect(other.get(), address_of(name), length_of(name)) != 0 ||
+      ::connect(fd, address_of(name), length_of(name)) != 0 || ::send(fd, "", 0, MSG_DONTWAIT) != 0)
+    return os_failure("be refused by a port again");
+  pollfd refused{fd, POLLERR, 0};
+  if (::poll(&refused, 1, std::chrono::milliseconds(kDrainTime).count()) != 1)
+    return failure(ETIMEDOUT, "be refused by a port again");
+  return {};
+}
+
+Result<> begin_to_connect(int fd, const std::string& to) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return os_failure("F_SETFL");
+  if (::connect(fd, address_of(to), length_of(to)) != 0 && errno != EINPROGRESS)
+    return os_failure("begin to connect again to", describe_address(to));
+  if (::fcntl(fd, F_SETFL, flags) != 0) return os_failure("F_SETFL");
+  return {};
+}
+
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.inet_socket();
   const int fd = context.job.made.at(object.id()).get();
   const auto& peer = record.peer().raw();
   if (record.type() == SOCK_DGRAM) {
     CAIRN_TRY(fill_datagrams(context, object));
+    if (record.pending_error() != 0) CAIRN_TRY(be_refused(fd, record));
     if (!peer.empty() && ::connect(fd, address_of(peer), length_of(peer)) != 0)
       return os_failure("connect a socket again to", describe_address(peer));
   } else {
-    CAIRN_TRY(fill_stream(context, object));
+    if (record.state() != InetSocket::CLOSED) CAIRN_TRY(fill_stream(context, object));
+    if (record.state() == InetSocket::CONNECTING) CAIRN_TRY(begin_to_connect(fd, peer));
     if (record.state() == InetSocket::PENDING) CAIRN_TRY(connect_again(fd, peer));
   }
   return restore_options(fd, record.options());
@@ -420,9 +456,13 @@ Result<bool> inet_leads_outside(CaptureContext& context, const OpenFile& file) {
 Result<> shut_inet_sockets(RebuildJob& job) {
   for (const auto& object : job.objects) {
     const auto made = job.made.find(object.id());
-    if (object.has_inet_socket() && made != job.made.end() && object.inet_socket().write_shut() &&
-        ::shutdown(made->second.get(), SHUT_WR) != 0)
-      return os_failure("shut down a connection again");
+    if (!object.has_inet_socket() || made == job.made.end()) continue;
+    const auto& record = object.inet_socket();
+    // One that is not connected says so, and is shut all the same.
+    for (const auto& [shut, how] :
+         {std::pair(record.write_shut(), SHUT_WR), {record.read_shut(), SHUT_RD}})
+      if (shut && ::shutdown(made->second.get(), how) != 0 && errno != ENOTCONN)
+        return os_failure("shut down a connection again");
   }
   return {};
 }

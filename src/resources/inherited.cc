@@ -97,6 +97,7 @@ Result<bool> capture_inherited(CaptureContext& context, OpenFile& file,
   int stream = standard_stream(context, file);
   const bool unnamed = file.link.rfind("pipe:[", 0) == 0;
   if (stream < 0 && unnamed && !file.numbers.empty()) stream = file.numbers.front().fd;
+  if (stream < 0 && what == "socket") return false;  // a connection that ends at the restart
   if (stream < 0)
     return cannot_save(file, fmt::format("{} {}, whose other end is outside of the job,", what,
                                          file.link));

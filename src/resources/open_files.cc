@@ -195,7 +195,12 @@ std::string fdinfo_value(const std::string& fdinfo, std::string_view name) {
 Result<> capture_open_files(CaptureJob& job) {
   CAIRN_TRY(raise_our_file_limit());
   for (auto& context : job.members) CAIRN_TRY(take_all(context));
-  // Capturing a socket may find further open files in its queue: the list grows while we walk it.
+  // Capturing a unix socket may find further open files in its queue, and the list grows while we
+  // walk it. Other kinds come after them: by then it is known what is the job's.
+  for (std::size_t i = 0; i < job.files.size(); ++i)
+    if (const Kind* kind = kind_of(job.files[i]);
+        kind != nullptr && kind->record == image::KernelObject::kUnixSocket)
+      CAIRN_TRY(capture_one(job, job.files[i]));
   for (std::size_t i = 0; i < job.files.size(); ++i)
     if (!job.files[i].captured) CAIRN_TRY(capture_one(job, job.files[i]));
   for (auto& object : job.result.objects) CAIRN_TRY(translate_owner(job, object));

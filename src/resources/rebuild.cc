@@ -87,6 +87,7 @@ Result<> JobRebuild::connect_objects() {
   CAIRN_TRY(shut_unix_sockets(*job_));
   CAIRN_TRY(shut_inet_sockets(*job_));
   job_->lost_peers.clear();
+  job_->removed_names.clear();
   for (auto& member : job_->members) CAIRN_TRY(create_posix_timers(member));
   return {};
 }

@@ -10,6 +10,7 @@
 #include "resources/inet_socket.h"
 #include "resources/inherited.h"
 #include "resources/memfd.h"
+#include "resources/netlink_socket.h"
 #include "resources/path_only.h"
 #include "resources/pidfd.h"
 #include "resources/pipe.h"
@@ -33,8 +34,8 @@ std::span<const Kind> kinds() {
       kPathOnlyKind,    kPidFdKind,     kProcFileKind,   kMemFdKind,      kSharedMemoryKind,
       kRegularFileKind, kDirectoryKind, kPtyKind,        kDeviceKind,     kTerminalKind,
       kInheritedKind,   kPipeKind,      kPipeEndKind,    kFifoKind,       kEventFdKind,
-      kTimerFdKind,     kSignalFdKind,  kUnixSocketKind, kInetSocketKind, kEpollKind,
-      kSysvSemaphoresKind, kSysvMessagesKind,
+      kTimerFdKind,     kSignalFdKind,  kUnixSocketKind, kInetSocketKind, kNetlinkSocketKind,
+      kOtherSocketKind, kEpollKind,     kSysvSemaphoresKind, kSysvMessagesKind,
   };
   return table;
 }

@@ -1,9 +1,11 @@
 #include "resources/socket_diag.h"
 
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -47,7 +49,68 @@ void read_attributes(const nlmsghdr* header, UnixDiagnosis& diagnosis) {
   }
 }
 
+std::string address_from(int family, std::uint16_t port, const std::uint32_t (&address)[4]) {
+  if (family == AF_INET) {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = port;
+    v4.sin_addr.s_addr = address[0];
+    return {reinterpret_cast<const char*>(&v4), sizeof v4};
+  }
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = port;
+  std::memcpy(&v6.sin6_addr, address, sizeof v6.sin6_addr);
+  return {reinterpret_cast<const char*>(&v6), sizeof v6};
+}
+
+// True at the end of the list.
+Result<bool> read_tcp_entries(const char* data, std::size_t bytes,
+                              std::vector<TcpDiagnosis>& entries) {
+  auto left = static_cast<unsigned>(bytes);
+  for (const auto* header = reinterpret_cast<const nlmsghdr*>(data); NLMSG_OK(header, left);
+       header = NLMSG_NEXT(header, left)) {
+    if (header->nlmsg_type == NLMSG_DONE) return true;
+    if (header->nlmsg_type == NLMSG_ERROR)
+      return failure(-static_cast<const nlmsgerr*>(NLMSG_DATA(header))->error,
+                     "ask the kernel about TCP sockets");
+    const auto* one = static_cast<const inet_diag_msg*>(NLMSG_DATA(header));
+    entries.push_back({one->idiag_state, one->idiag_inode, one->idiag_rqueue,
+                       address_from(one->idiag_family, one->id.idiag_sport, one->id.idiag_src),
+                       address_from(one->idiag_family, one->id.idiag_dport, one->id.idiag_dst)});
+  }
+  return false;
+}
+
 }  // namespace
+
+Result<std::vector<TcpDiagnosis>> diagnose_tcp(int family) {
+  const Fd link(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!link.valid()) return os_failure("ask the kernel about TCP sockets");
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 body;
+  } request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request.body.sdiag_family = static_cast<std::uint8_t>(family);
+  request.body.sdiag_protocol = IPPROTO_TCP;
+  request.body.idiag_states = 0xffffffff;
+  if (::send(link.get(), &request, sizeof request, 0) != sizeof request)
+    return os_failure("ask the kernel about TCP sockets");
+  std::vector<TcpDiagnosis> entries;
+  alignas(nlmsghdr) std::array<char, 65536> buffer;
+  for (;;) {
+    pollfd entry{link.get(), POLLIN, 0};
+    if (::poll(&entry, 1, 10000) != 1) return failure(ETIMEDOUT, "hear about TCP sockets");
+    const ssize_t got = ::recv(link.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0) return os_failure("hear about TCP sockets");
+    CAIRN_ASSIGN(const bool done,
+                 read_tcp_entries(buffer.data(), static_cast<std::size_t>(got), entries));
+    if (done) return entries;
+  }
+}
 
 Result<UnixDiagnosis> diagnose_unix_socket(std::uint64_t inode) {
   const Fd link(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));

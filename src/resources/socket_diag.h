@@ -1,8 +1,9 @@
 #pragma once
-// What the kernel tells about unix sockets by netlink (NETLINK_SOCK_DIAG): peers and waiting
-// connections, which no other call names. No privilege is needed.
+// What the kernel tells about sockets by netlink (NETLINK_SOCK_DIAG), and no other call does: peers and
+// waiting connections of unix sockets, and TCP connections that have no descriptor. No privilege is needed.
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
@@ -19,5 +20,16 @@ struct UnixDiagnosis {
 };
 
 Result<UnixDiagnosis> diagnose_unix_socket(std::uint64_t inode);
+
+struct TcpDiagnosis {
+  int state = 0;              // as in tcp_info
+  std::uint32_t inode = 0;    // 0: not accepted yet, or of nobody any more
+  std::uint32_t unread = 0;
+  std::string local, remote;  // struct sockaddr_*
+};
+constexpr int kTcpTimeWait = 6;
+
+// All of the machine.
+Result<std::vector<TcpDiagnosis>> diagnose_tcp(int family);
 
 }  // namespace cairn::resources

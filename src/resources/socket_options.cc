@@ -1,59 +1,186 @@
 #include "resources/socket_options.h"
 
 #include <fmt/format.h>
+#include <linux/filter.h>
+#include <linux/in6.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 namespace cairn::resources {
 namespace {
 
-constexpr int kBufLock = 72;   // SO_BUF_LOCK, Linux 5.14: whether a buffer's size was chosen
+// Options that the headers of older systems lack: include/uapi/asm-generic/socket.h, linux/in.h,
+// in6.h, tcp.h and net/udplite.h.
+constexpr int kPreferBusyPoll = 69, kReserveMemory = 73, kTxRehash = 74, kReceiveMark = 75,
+              kPassPidfd = 76, kReceivePriority = 82, kPassRights = 83;
+constexpr int kIpLocalPortRange = 51, kIpRecverrRfc4884 = 26;
+constexpr int kIpv6RecverrRfc4884 = 31, kIpv6MulticastAll = 29;
+constexpr int kTcpTxDelay = 37, kTcpRtoMax = 44;
+constexpr int kSolRaw = 255, kIcmpFilter = 1;
+constexpr int kUdpliteSendCoverage = 10, kUdpliteReceiveCoverage = 11;
+constexpr int kBufLock = 72;  // SO_BUF_LOCK, Linux 5.14: whether a buffer's size was chosen
 constexpr int kSendLocked = 1;
 constexpr int kReceiveLocked = 2;
-constexpr std::size_t kLargestMessage = 1U << 20;
+
+enum class Moment {
+  kAnyTime,
+  kBeforeBind,  // has no effect, or is refused, once the socket has its address
+  kUnconnected  // read from a connected socket it tells what the connection has found, not what was
+                // set
+};
 
 struct Option {
   int domain;  // 0: all
   int type;    // 0: all
   int level;
   int name;
+  Moment moment = Moment::kAnyTime;
 };
+
+// What a kernel does not know, or a kind of socket does not have, is passed over when it is read.
 constexpr std::array kOptions{
-    Option{0, 0, SOL_SOCKET, SO_RCVTIMEO},   Option{0, 0, SOL_SOCKET, SO_SNDTIMEO},
-    Option{0, 0, SOL_SOCKET, SO_RCVLOWAT},   Option{0, 0, SOL_SOCKET, SO_LINGER},
-    Option{0, 0, SOL_SOCKET, SO_REUSEADDR},  Option{0, 0, SOL_SOCKET, SO_REUSEPORT},
-    Option{0, 0, SOL_SOCKET, SO_KEEPALIVE},  Option{0, 0, SOL_SOCKET, SO_BROADCAST},
-    Option{0, 0, SOL_SOCKET, SO_OOBINLINE},  Option{0, 0, SOL_SOCKET, SO_PRIORITY},
-    Option{0, 0, SOL_SOCKET, SO_DONTROUTE},  Option{0, 0, SOL_SOCKET, SO_TIMESTAMP},
+    Option{0, 0, SOL_SOCKET, SO_DEBUG},
+    Option{0, 0, SOL_SOCKET, SO_RCVTIMEO},
+    Option{0, 0, SOL_SOCKET, SO_SNDTIMEO},
+    Option{0, 0, SOL_SOCKET, SO_RCVLOWAT},
+    Option{0, 0, SOL_SOCKET, SO_LINGER},
+    Option{0, 0, SOL_SOCKET, SO_REUSEADDR, Moment::kBeforeBind},
+    Option{0, 0, SOL_SOCKET, SO_REUSEPORT, Moment::kBeforeBind},
+    Option{0, 0, SOL_SOCKET, SO_KEEPALIVE},
+    Option{0, 0, SOL_SOCKET, SO_BROADCAST},
+    Option{0, 0, SOL_SOCKET, SO_OOBINLINE},
+    Option{0, 0, SOL_SOCKET, SO_PRIORITY},
+    Option{0, 0, SOL_SOCKET, SO_DONTROUTE},
+    Option{0, 0, SOL_SOCKET, SO_TIMESTAMP},
     Option{0, 0, SOL_SOCKET, SO_TIMESTAMPNS},
-    Option{AF_UNIX, 0, SOL_SOCKET, SO_PASSCRED}, Option{AF_UNIX, 0, SOL_SOCKET, SO_PASSSEC},
+    Option{0, 0, SOL_SOCKET, SO_TIMESTAMPING},
+    Option{0, 0, SOL_SOCKET, SO_NO_CHECK},
+    Option{0, 0, SOL_SOCKET, SO_MARK},
+    Option{0, 0, SOL_SOCKET, SO_RXQ_OVFL},
+    Option{0, 0, SOL_SOCKET, SO_WIFI_STATUS},
+    Option{0, 0, SOL_SOCKET, SO_NOFCS},
+    Option{0, 0, SOL_SOCKET, SO_SELECT_ERR_QUEUE},
+    Option{0, 0, SOL_SOCKET, SO_BUSY_POLL},
+    Option{0, 0, SOL_SOCKET, SO_MAX_PACING_RATE},
+    Option{0, 0, SOL_SOCKET, SO_ZEROCOPY},
+    Option{0, 0, SOL_SOCKET, SO_TXTIME},
+    Option{0, 0, SOL_SOCKET, SO_PEEK_OFF},
+    Option{0, 0, SOL_SOCKET, kPreferBusyPoll},
+    Option{0, 0, SOL_SOCKET, kReserveMemory},
+    Option{0, 0, SOL_SOCKET, kTxRehash},
+    Option{0, 0, SOL_SOCKET, kReceiveMark},
+    Option{0, 0, SOL_SOCKET, kReceivePriority},
+    Option{0, 0, SOL_SOCKET, SO_BINDTODEVICE, Moment::kBeforeBind},
+    Option{AF_UNIX, 0, SOL_SOCKET, SO_PASSCRED},
+    Option{AF_UNIX, 0, SOL_SOCKET, SO_PASSSEC},
+    Option{AF_UNIX, 0, SOL_SOCKET, kPassPidfd},
+    Option{AF_UNIX, 0, SOL_SOCKET, kPassRights},
+    Option{AF_INET, 0, IPPROTO_IP, IP_TOS},
+    Option{AF_INET, 0, IPPROTO_IP, IP_TTL},
+    Option{AF_INET, 0, IPPROTO_IP, IP_HDRINCL},
+    Option{AF_INET, 0, IPPROTO_IP, IP_OPTIONS},
+    Option{AF_INET, 0, IPPROTO_IP, IP_RECVOPTS},
+    Option{AF_INET, 0, IPPROTO_IP, IP_RETOPTS},
+    Option{AF_INET, 0, IPPROTO_IP, IP_PKTINFO},
+    Option{AF_INET, 0, IPPROTO_IP, IP_MTU_DISCOVER},
+    Option{AF_INET, 0, IPPROTO_IP, IP_RECVERR},
+    Option{AF_INET, 0, IPPROTO_IP, IP_RECVTTL},
+    Option{AF_INET, 0, IPPROTO_IP, IP_RECVTOS},
+    Option{AF_INET, 0, IPPROTO_IP, IP_FREEBIND, Moment::kBeforeBind},
+    Option{AF_INET, 0, IPPROTO_IP, IP_PASSSEC},
+    Option{AF_INET, 0, IPPROTO_IP, IP_TRANSPARENT, Moment::kBeforeBind},
+    Option{AF_INET, 0, IPPROTO_IP, IP_RECVORIGDSTADDR},
+    Option{AF_INET, 0, IPPROTO_IP, IP_MINTTL},
+    Option{AF_INET, 0, IPPROTO_IP, IP_NODEFRAG},
+    Option{AF_INET, 0, IPPROTO_IP, IP_CHECKSUM},
+    Option{AF_INET, 0, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, Moment::kBeforeBind},
+    Option{AF_INET, 0, IPPROTO_IP, IP_RECVFRAGSIZE},
+    Option{AF_INET, 0, IPPROTO_IP, kIpRecverrRfc4884},
+    Option{AF_INET, 0, IPPROTO_IP, IP_UNICAST_IF},
+    Option{AF_INET, 0, IPPROTO_IP, kIpLocalPortRange, Moment::kBeforeBind},
+    Option{AF_INET, 0, IPPROTO_IP, IP_MULTICAST_IF},
+    Option{AF_INET, 0, IPPROTO_IP, IP_MULTICAST_TTL},
+    Option{AF_INET, 0, IPPROTO_IP, IP_MULTICAST_LOOP},
+    Option{AF_INET, 0, IPPROTO_IP, IP_MULTICAST_ALL},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_V6ONLY, Moment::kBeforeBind},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_IF},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+    Option{AF_INET6, 0, IPPROTO_IPV6, kIpv6MulticastAll},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVERR},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVRTHDR},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVHOPOPTS},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVDSTOPTS},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVTCLASS},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVPATHMTU},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_TCLASS},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_DONTFRAG},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MINHOPCOUNT},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_FLOWINFO},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_FLOWINFO_SEND},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_TRANSPARENT, Moment::kBeforeBind},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_FREEBIND, Moment::kBeforeBind},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_UNICAST_IF},
+    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVFRAGSIZE},
+    Option{AF_INET6, 0, IPPROTO_IPV6, kIpv6RecverrRfc4884},
     Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_NODELAY},
     Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_CORK},
     Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_KEEPIDLE},
     Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_KEEPINTVL},
     Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_KEEPCNT},
-    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_USER_TIMEOUT},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_SYNCNT},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_LINGER2},
     Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_DEFER_ACCEPT},
-    Option{AF_INET, 0, IPPROTO_IP, IP_TOS},      Option{AF_INET, 0, IPPROTO_IP, IP_TTL},
-    Option{AF_INET, 0, IPPROTO_IP, IP_PKTINFO},  Option{AF_INET, 0, IPPROTO_IP, IP_RECVERR},
-    Option{AF_INET, 0, IPPROTO_IP, IP_FREEBIND},
-    Option{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_MULTICAST_TTL},
-    Option{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_MULTICAST_LOOP},
-    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_V6ONLY},
-    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_UNICAST_HOPS},
-    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_MAXSEG, Moment::kUnconnected},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_WINDOW_CLAMP, Moment::kUnconnected},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_CONGESTION},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_USER_TIMEOUT},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_FASTOPEN, Moment::kUnconnected},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, Moment::kUnconnected},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, Moment::kUnconnected},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_SAVE_SYN},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_INQ},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, kTcpTxDelay},
+    Option{AF_INET, SOCK_STREAM, IPPROTO_TCP, kTcpRtoMax},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_UDP, UDP_CORK},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_UDP, UDP_ENCAP},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_UDP, UDP_NO_CHECK6_TX},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_UDP, UDP_NO_CHECK6_RX},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_UDP, UDP_SEGMENT},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_UDP, UDP_GRO},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, kUdpliteSendCoverage},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, kUdpliteReceiveCoverage},
+    Option{AF_INET, SOCK_RAW, kSolRaw, kIcmpFilter},
 };
 
 bool applies(const Option& option, int domain, int type) {
-  // TCP's own options are those of both families.
+  // Those of IPv4 and of what lies above it are also those of IPv6.
   const bool family = option.domain == 0 || option.domain == domain ||
-                      (option.level == IPPROTO_TCP && domain == AF_INET6);
+                      (option.domain == AF_INET && domain == AF_INET6);
   return family && (option.type == 0 || option.type == type);
+}
+
+const Option* row_of(const image::SocketOption& option) {
+  for (const auto& row : kOptions)
+    if (row.level == option.level() && row.name == option.name()) return &row;
+  return nullptr;
 }
 
 void add(SocketOptions& options, int level, int name, const void* value, socklen_t bytes) {
@@ -63,10 +190,74 @@ void add(SocketOptions& options, int level, int name, const void* value, socklen
   record.set_value(std::string(static_cast<const char*>(value), bytes));
 }
 
-std::string raw_address(const sockaddr_storage& address, socklen_t bytes) {
-  // Only a family: an unnamed unix socket.
-  if (bytes <= sizeof(sa_family_t)) return {};
-  return {reinterpret_cast<const char*>(&address), bytes};
+std::string label(int level, int name) {
+  return fmt::format("({}, {})", level, name);
+}
+
+// Without a value: the kernel or this kind of socket does not have it.
+Result<std::optional<std::string>> value_of(int fd, int level, int name) {
+  std::array<char, 64> value{};
+  socklen_t bytes = value.size();
+  if (::getsockopt(fd, level, name, value.data(), &bytes) == 0)
+    return std::string(value.data(), std::min<std::size_t>(bytes, value.size()));
+  if (errno == ENOPROTOOPT || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTCONN ||
+      errno == ENOENT)
+    return std::optional<std::string>();
+  return os_failure("read a socket option", label(level, name));
+}
+
+Result<> capture_filter(int fd, SocketOptions& options) {
+  socklen_t count = 0;  // of instructions: 0 asks how many there are
+  if (::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &count) != 0) {
+    if (errno == EACCES) return refusal("a socket with an eBPF filter cannot be saved");
+    return os_failure("ask for a socket's filter");
+  }
+  if (count == 0) return {};
+  std::vector<sock_filter> program(count);
+  if (::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, program.data(), &count) != 0)
+    return os_failure("read a socket's filter");
+  add(options, SOL_SOCKET, SO_ATTACH_FILTER, program.data(),
+      static_cast<socklen_t>(program.size() * sizeof(sock_filter)));
+  CAIRN_ASSIGN(const int locked, socket_option(fd, SOL_SOCKET, SO_LOCK_FILTER));
+  if (locked != 0) add(options, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof locked);
+  return {};
+}
+
+Result<> attach_filter(int fd, const std::string& value) {
+  std::vector<sock_filter> program(value.size() / sizeof(sock_filter));
+  std::memcpy(program.data(), value.data(), program.size() * sizeof(sock_filter));
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+    return os_failure("attach a socket's filter");
+  return {};
+}
+
+// net.core.rmem_max bounds a size that is set without the privilege which the program may have had.
+Result<> set_buffer(int fd, int name, const std::string& value) {
+  int wanted = 0;
+  std::memcpy(&wanted, value.data(), std::min(value.size(), sizeof wanted));
+  if (::setsockopt(fd, SOL_SOCKET, name, &wanted, sizeof wanted) != 0)
+    return os_failure("set the size of a socket's buffer");
+  CAIRN_ASSIGN(const int got, socket_option(fd, SOL_SOCKET, name));
+  if (got / 2 < wanted)
+    (void)::setsockopt(fd, SOL_SOCKET, name == SO_SNDBUF ? SO_SNDBUFFORCE : SO_RCVBUFFORCE, &wanted,
+                       sizeof wanted);
+  return {};
+}
+
+// Only what a fresh socket has otherwise is set: some values are refused to those who have no
+// privilege even where they change nothing, and setting one may turn off another.
+Result<> set_option(int fd, const image::SocketOption& option) {
+  const int level = option.level(), name = option.name();
+  const auto& value = option.value();
+  if (level == SOL_SOCKET && name == SO_ATTACH_FILTER) return attach_filter(fd, value);
+  if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF))
+    return set_buffer(fd, name, value);
+  CAIRN_ASSIGN(const auto present, value_of(fd, level, name));
+  if (present == value) return {};
+  if (::setsockopt(fd, level, name, value.data(), static_cast<socklen_t>(value.size())) != 0)
+    return os_failure("set a socket option", label(level, name));
+  return {};
 }
 
 }  // namespace
@@ -75,20 +266,18 @@ Result<int> socket_option(int fd, int level, int name) {
   int value = 0;
   socklen_t bytes = sizeof value;
   if (::getsockopt(fd, level, name, &value, &bytes) != 0)
-    return os_failure("read a socket option", fmt::format("({}, {})", level, name));
+    return os_failure("read a socket option", label(level, name));
   return value;
 }
 
 Result<> capture_options(int fd, int domain, int type, SocketOptions& options) {
+  const bool connected = !peer_address(fd).empty();
   for (const auto& option : kOptions) {
-    if (!applies(option, domain, type)) continue;
-    std::array<char, 64> value{};
-    socklen_t bytes = value.size();
-    if (::getsockopt(fd, option.level, option.name, value.data(), &bytes) != 0) {
-      if (errno == ENOPROTOOPT || errno == EOPNOTSUPP) continue;
-      return os_failure("read a socket option", fmt::format("({}, {})", option.level, option.name));
-    }
-    add(options, option.level, option.name, value.data(), bytes);
+    if (!applies(option, domain, type) || (connected && option.moment == Moment::kUnconnected))
+      continue;
+    CAIRN_ASSIGN(const auto value, value_of(fd, option.level, option.name));
+    if (value)
+      add(options, option.level, option.name, value->data(), static_cast<socklen_t>(value->size()));
   }
   // Setting a size forbids the kernel to choose it, so only those are saved that were set.
   int lock = kSendLocked | kReceiveLocked;
@@ -99,30 +288,25 @@ Result<> capture_options(int fd, int domain, int type, SocketOptions& options) {
     const int size = doubled / 2;  // the kernel doubles what it is told
     add(options, SOL_SOCKET, name, &size, sizeof size);
   }
+  return capture_filter(fd, options);
+}
+
+Result<> restore_early_options(int fd, const SocketOptions& options) {
+  for (const auto& option : options)
+    if (const auto* row = row_of(option); row != nullptr && row->moment == Moment::kBeforeBind)
+      CAIRN_TRY(set_option(fd, option));
   return {};
 }
 
-namespace {
-
-// V6ONLY is set before bind, and refused after it. That of the two timestamps which is off would
-// turn the other one off as well.
-bool is_left_out(const image::SocketOption& option) {
-  const bool timestamp = option.name() == SO_TIMESTAMP || option.name() == SO_TIMESTAMPNS;
-  const bool off = option.value().find_first_not_of('\0') == std::string::npos;
-  return (option.level() == IPPROTO_IPV6 && option.name() == IPV6_V6ONLY) ||
-         (option.level() == SOL_SOCKET && timestamp && off);
-}
-
-}  // namespace
-
 Result<> restore_options(int fd, const SocketOptions& options) {
-  for (const auto& option : options)
-    if (!is_left_out(option) &&
-        ::setsockopt(fd, option.level(), option.name(), option.value().data(),
-                     static_cast<socklen_t>(option.value().size())) != 0) {
-      // SO_PRIORITY above 6 and the like need a privilege that the setter had.
-      return os_failure("set a socket option", fmt::format("({}, {})", option.level(), option.name()));
-    }
+  for (const auto& option : options) {
+    const auto* row = row_of(option);
+    const bool early = row != nullptr && row->moment == Moment::kBeforeBind;
+    // These two of the early ones are other ones while we bind.
+    const bool again = option.level() == SOL_SOCKET &&
+                       (option.name() == SO_REUSEADDR || option.name() == SO_REUSEPORT);
+    if (!early || again) CAIRN_TRY(set_option(fd, option));
+  }
   return {};
 }
 
@@ -141,122 +325,9 @@ std::string peer_address(int fd) {
   return raw_address(address, bytes);
 }
 
-RoomyBuffers::RoomyBuffers(int fd) : fd_(fd) {
-  if (const auto lock = socket_option(fd, SOL_SOCKET, kBufLock)) lock_ = *lock;
-  int index = 0;
-  for (const int name : {SO_SNDBUF, SO_RCVBUF}) {
-    if (const auto size = socket_option(fd, SOL_SOCKET, name)) size_[index++] = *size / 2;
-    // As far as it goes: net.core.wmem_max bounds it for those without CAP_NET_ADMIN.
-    const int large = 64 << 20;
-    if (::setsockopt(fd, SOL_SOCKET, name == SO_SNDBUF ? SO_SNDBUFFORCE : SO_RCVBUFFORCE, &large,
-                     sizeof large) != 0)
-      (void)::setsockopt(fd, SOL_SOCKET, name, &large, sizeof large);
-  }
-}
-
-RoomyBuffers::~RoomyBuffers() {
-  int index = 0;
-  for (const int name : {SO_SNDBUF, SO_RCVBUF}) {
-    const int size = size_[index++];
-    if (size > 0) (void)::setsockopt(fd_, SOL_SOCKET, name, &size, sizeof size);
-  }
-  (void)::setsockopt(fd_, SOL_SOCKET, kBufLock, &lock_, sizeof lock_);
-}
-
-Result<> copy_queue(CaptureContext& context, int fd, bool stream,
-                    google::protobuf::RepeatedPtrField<image::QueuedMessage>& queue) {
-  int old_offset = -1;
-  socklen_t bytes = sizeof old_offset;
-  const bool has_offset = ::getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &old_offset, &bytes) == 0;
-  const int start = 0;
-  if (!has_offset || ::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start) != 0)
-    return os_failure("look into a socket's queue (SO_PEEK_OFF)");
-  std::string buffer(kLargestMessage, '\0');
-  Result<> outcome;
-  for (;;) {
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 256)> control{};
-    sockaddr_storage from{};
-    iovec part{buffer.data(), buffer.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    message.msg_name = &from;
-    message.msg_namelen = sizeof from;
-    const ssize_t got = ::recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0) {
-      if (errno != EAGAIN && errno != ENOTCONN && errno != EINVAL)
-        outcome = os_failure("look into a socket's queue");
-      break;
-    }
-    if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-      outcome = refusal("a message in a socket's queue is too large to be saved");
-      break;
-    }
-    if (got == 0 && stream) break;  // the other side has shut it down
-    auto& record = *queue.Add();
-    record.set_data(buffer.substr(0, static_cast<std::size_t>(got)));
-    if (!stream && message.msg_namelen > 0)
-      record.mutable_from()->set_raw(raw_address(from, message.msg_namelen));
-    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-      if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-      for (std::size_t at = 0; CMSG_LEN(at) + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
-        int number = -1;
-        std::memcpy(&number, CMSG_DATA(c) + at, sizeof number);
-        auto adopted = context.job.adopt(Fd(number), context.index);
-        if (!adopted)
-          outcome = Failure(std::move(adopted).error());
-        else
-          record.add_object_ids((*adopted)->object_id);
-      }
-    }
-    if (!outcome) break;
-  }
-  if (::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &old_offset, sizeof old_offset) != 0 && outcome)
-    outcome = os_failure("set a socket's peek offset back");
-  return outcome;
-}
-
-Result<> send_message(RebuildContext& context, int from, const image::QueuedMessage& message,
-                      const std::string& to) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 256)> control{};
-  iovec part{const_cast<char*>(message.data().data()), message.data().size()};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  if (!to.empty()) {
-    header.msg_name = const_cast<char*>(to.data());
-    header.msg_namelen = static_cast<socklen_t>(to.size());
-  }
-  if (message.object_ids_size() > 0) {
-    std::vector<int> fds;
-    for (const auto id : message.object_ids()) {
-      const auto made = context.job.made.find(id);
-      if (made == context.job.made.end())
-        return refusal("a descriptor in flight is not in the image");
-      fds.push_back(made->second.get());
-    }
-    const std::size_t bytes = fds.size() * sizeof(int);
-    header.msg_control = control.data();
-    header.msg_controllen = CMSG_SPACE(bytes);
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(bytes);
-    std::memcpy(CMSG_DATA(rights), fds.data(), bytes);
-  }
-  std::size_t sent = 0;
-  do {
-    const ssize_t put = ::sendmsg(from, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (put < 0) return os_failure("put data into a socket again",
-                                   fmt::format("({} of {} bytes)", sent, message.data().size()));
-    sent += static_cast<std::size_t>(put);
-    part = {const_cast<char*>(message.data().data()) + sent, message.data().size() - sent};
-    header.msg_control = nullptr;
-    header.msg_controllen = 0;
-  } while (sent < message.data().size());
-  return {};
+std::string raw_address(const sockaddr_storage& address, socklen_t bytes) {
+  if (bytes <= sizeof(sa_family_t)) return {};
+  return {reinterpret_cast<const char*>(&address), bytes};
 }
 
 Result<Fd> fetch_and_close(RebuildContext& context, int number) {

@@ -14,8 +14,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -32,6 +32,7 @@
 #include "resources/open_files.h"
 #include "resources/socket_diag.h"
 #include "resources/socket_options.h"
+#include "resources/socket_queue.h"
 
 namespace cairn::resources {
 namespace {
@@ -99,16 +100,16 @@ Result<> capture_name(const CaptureContext& context, const OpenFile& file,
   return {};
 }
 
-Result<> capture_connection(CaptureContext& context, OpenFile& file,
-                            const UnixDiagnosis& diagnosis, UnixSocket& record) {
-  record.set_read_shut(diagnosis.shutdown & 1);
-  record.set_write_shut(diagnosis.shutdown & 2);
+Result<> capture_connection(CaptureContext& context, OpenFile& file, const UnixDiagnosis& diagnosis,
+                            UnixSocket& record) {
   if (diagnosis.peer_inode != 0) {
     const auto* peer = socket_of_inode(context, diagnosis.peer_inode);
-    if (peer == nullptr)
+    const bool again_by_name =
+        !connection_oriented(record.type()) && !record.peer_address().raw().empty();
+    if (peer == nullptr && !again_by_name)
       return cannot_save(file, "a unix socket connected to another process");
     record.set_state(UnixSocket::CONNECTED);
-    record.set_peer_object_id(peer->object_id);
+    if (peer != nullptr) record.set_peer_object_id(peer->object_id);
     return {};
   }
   if (diagnosis.shutdown == kShutBoth) {
@@ -123,6 +124,13 @@ Result<> capture_connection(CaptureContext& context, OpenFile& file,
     return cannot_save(file, "a unix socket with data in a connection that was not accepted yet");
   record.set_state(UnixSocket::PENDING);
   return {};
+}
+
+// Also one without a name, and one that is gone.
+bool has_peer(int fd) {
+  sockaddr_un name{};
+  socklen_t bytes = sizeof name;
+  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &bytes) == 0;
 }
 
 Result<> capture_listener(CaptureContext& context, OpenFile& file, const UnixDiagnosis& diagnosis,
@@ -151,15 +159,17 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   CAIRN_TRY(capture_options(fd, AF_UNIX, type, *record.mutable_options()));
   if (diagnosis.state == kListening) return capture_listener(context, file, diagnosis, record);
   record.set_state(UnixSocket::UNCONNECTED);
+  record.set_read_shut(diagnosis.shutdown & 1);
+  record.set_write_shut(diagnosis.shutdown & 2);
   if (connection_oriented(type) && diagnosis.state == 1) {
     CAIRN_TRY(capture_connection(context, file, diagnosis, record));
   } else if (diagnosis.peer_inode != 0) {
     CAIRN_TRY(capture_connection(context, file, diagnosis, record));
-  } else if (!record.peer_address().raw().empty()) {
+  } else if (has_peer(fd)) {
     record.set_state(UnixSocket::PEER_CLOSED);
   }
   if (record.state() == UnixSocket::PENDING) return {};
-  return copy_queue(context, fd, type == SOCK_STREAM, *record.mutable_queue());
+  return copy_queue(context, fd, type, *record.mutable_queue());
 }
 
 // --- rebuild
@@ -228,10 +238,33 @@ Result<> bind_inside(RebuildContext& context, int number, const std::string& raw
   return {};
 }
 
-Result<Fd> make_bound(RebuildContext& context, const UnixSocket& record) {
+// A name in the file system that leads to the socket no more (removed, or another's by now): bound
+// once more for its sake, while what is there stands aside. Returns a descriptor that still leads
+// to it.
+Result<Fd> bind_removed(RebuildContext& context, int number, const std::string& raw) {
+  const auto path = file_of(context, raw);
+  const auto aside = path + fmt::format(".cairn-aside-{}", ::getpid());
+  const bool occupied = ::rename(path.c_str(), aside.c_str()) == 0;
+  if (!occupied && errno != ENOENT) return os_failure("move aside", path);
+  const auto bound = bind_inside(context, number, raw);
+  Fd name(bound ? ::open(path.c_str(), O_PATH | O_CLOEXEC) : -1);
+  if (bound && ::unlink(path.c_str()) != 0) return os_failure("remove a socket's old name", path);
+  if (occupied && ::rename(aside.c_str(), path.c_str()) != 0) return os_failure("put back", path);
+  CAIRN_TRY(bound);
+  if (!name.valid()) return os_failure("open a socket's old name", path);
+  return name;
+}
+
+bool lost_its_name(const UnixSocket& record) {
+  return record.bound_mode() == 0 && !path_of(record.bound().raw()).empty();
+}
+
+Result<Fd> make_bound(RebuildContext& context, const UnixSocket& record, std::uint64_t id = 0) {
   CAIRN_ASSIGN(const int number, socket_inside(context, record.type()));
   const auto& raw = record.bound().raw();
-  if (!raw.empty()) {
+  if (lost_its_name(record)) {
+    CAIRN_ASSIGN(context.job.removed_names[id], bind_removed(context, number, raw));
+  } else if (!raw.empty()) {
     CAIRN_TRY(clear_name(context, raw, record.type()));
     CAIRN_TRY(bind_inside(context, number, raw));
     if (record.bound_mode() != 0 &&
@@ -260,7 +293,16 @@ const image::KernelObject* listener_named(const RebuildContext& context, const s
   return nullptr;
 }
 
-Result<> connect_inside(RebuildContext& context, int number, const std::string& raw) {
+Result<> connect_inside(RebuildContext& context, int number, const std::string& raw,
+                        std::uint64_t listener) {
+  if (const auto removed = context.job.removed_names.find(listener);
+      removed != context.job.removed_names.end())
+    return lend(context, removed->second.get(), [&](int at) -> Result<> {
+      auto name = raw.substr(0, kPathStart) + fmt::format("/proc/self/fd/{}", at) + '\0';
+      CAIRN_ASSIGN(const auto place, context.process.scratch_bytes(std::as_bytes(std::span(name))));
+      CAIRN_TRY(context.process.syscall(SYS_connect, number, place.address(), name.size()));
+      return {};
+    });
   CAIRN_TRY(go_where_it_counts(context, raw));
   CAIRN_ASSIGN(const auto name, context.process.scratch_bytes(std::as_bytes(std::span(raw))));
   CAIRN_TRY(context.process.syscall(SYS_connect, number, name.address(), raw.size()));
@@ -277,7 +319,8 @@ Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocke
   const auto* saved = listener_named(context, raw);
   if (saved != nullptr) {
     if (!context.job.made.contains(saved->id())) {
-      CAIRN_ASSIGN(context.job.made[saved->id()], make_bound(context, saved->unix_socket()));
+      CAIRN_ASSIGN(context.job.made[saved->id()],
+                   make_bound(context, saved->unix_socket(), saved->id()));
     }
     listener = context.job.made[saved->id()].get();
   } else {
@@ -286,6 +329,7 @@ Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocke
     record.set_state(UnixSocket::LISTENING);
     record.set_backlog(1);
     *record.mutable_bound() = server.bound();
+    record.set_bound_mode(server.bound_mode());
     CAIRN_ASSIGN(own, make_bound(context, record));
     listener = own.get();
   }
@@ -294,15 +338,13 @@ Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocke
     CAIRN_TRY(clear_name(context, client.bound().raw(), client.type()));
     CAIRN_TRY(bind_inside(context, number, client.bound().raw()));
   }
-  CAIRN_TRY(connect_inside(context, number, raw));
+  CAIRN_TRY(connect_inside(context, number, raw, saved != nullptr ? saved->id() : 0));
   int accepted = -1;
   CAIRN_TRY(lend(context, listener, [&](int at) -> Result<> {
     CAIRN_ASSIGN(const auto got, context.process.syscall(SYS_accept4, at, 0, 0, SOCK_CLOEXEC));
     accepted = static_cast<int>(got);
     return {};
   }));
-  if (saved == nullptr && server.bound_mode() == 0 && !path_of(raw).empty())
-    ::unlink(file_of(context, raw).c_str());
   CAIRN_ASSIGN(Fd client_fd, fetch_and_close(context, number));
   CAIRN_ASSIGN(Fd server_fd, fetch_and_close(context, accepted));
   return std::pair(std::move(server_fd), std::move(client_fd));
@@ -310,6 +352,7 @@ Result<std::pair<Fd, Fd>> make_accepted(RebuildContext& context, const UnixSocke
 
 Result<Fd> create_connected(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.unix_socket();
+  if (record.peer_object_id() == 0) return make_bound(context, record, object.id());
   const auto* other = context.job.object(record.peer_object_id());
   if (other == nullptr || !other->has_unix_socket())
     return refusal("a socket whose peer is not in the image");
@@ -317,7 +360,7 @@ Result<Fd> create_connected(RebuildContext& context, const image::KernelObject& 
   const bool mutual = peer.peer_object_id() == object.id();
   if (!connection_oriented(record.type()) &&
       (!mutual || !record.bound().raw().empty() || !peer.bound().raw().empty()))
-    return make_bound(context, record);  // connected by name, later
+    return make_bound(context, record, object.id());  // connected by name, later
   std::pair<Fd, Fd> ends;
   if (!connection_oriented(record.type()) ||
       (record.bound().raw().empty() && peer.bound().raw().empty())) {
@@ -352,8 +395,16 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   switch (object.unix_socket().state()) {
     case UnixSocket::CONNECTED: return create_connected(context, object);
     case UnixSocket::PEER_CLOSED: return create_peer_closed(context, object);
-    default: return make_bound(context, object.unix_socket());
+    default:
+      return make_bound(context, object.unix_socket(), object.id());
   }
+}
+
+RebuildContext* author_of(RebuildContext& context, const image::QueuedMessage& message) {
+  ucred credentials{};
+  if (message.control().size() != sizeof credentials) return nullptr;
+  std::memcpy(&credentials, message.control().data(), sizeof credentials);
+  return context.job.member(credentials.pid);
 }
 
 // Who sends what is in a queue: the peer; for datagrams the socket of the sender's name, or anybody.
@@ -367,6 +418,13 @@ Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) 
   else if (const auto peer = context.job.made.find(record.peer_object_id());
            peer != context.job.made.end())
     sender = peer->second.get();
+  // Credentials are noted when a message is sent, if somebody asks for them.
+  const int on = 1;
+  if (std::any_of(record.queue().begin(), record.queue().end(),
+                  [](const auto& message) { return !message.control().empty(); }) &&
+      ::setsockopt(context.job.made[object.id()].get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) !=
+          0)
+    return os_failure("ask for the credentials of senders");
   const bool by_name = !connection_oriented(record.type()) && !record.bound().raw().empty();
   Fd anybody;
   if (sender < 0) {
@@ -386,7 +444,16 @@ Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) 
     if (by_name) {
       CAIRN_ASSIGN(name, reach(context, record.bound().raw()));
     }
-    CAIRN_TRY(send_message(context, from, message, name.raw));
+    if (message.control().empty()) {
+      CAIRN_TRY(send_message(context, from, message, name.raw));
+      continue;
+    }
+    const auto& to = by_name ? record.bound().raw() : std::string();
+    auto* author = author_of(context, message);
+    if (author == nullptr) return refusal("a message whose author is not in the image");
+    CAIRN_TRY(go_where_it_counts(*author, to));
+    CAIRN_TRY(lend(*author, from,
+                   [&](int number) { return send_message_inside(*author, number, message, to); }));
   }
   return {};
 }
@@ -398,13 +465,14 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   if (record.state() == UnixSocket::CONNECTED && !connection_oriented(record.type()) &&
       peer_address(fd).empty() && !peer.empty()) {
     CAIRN_ASSIGN(const auto name, reach(context, peer));
-    if (::connect(fd, address_of(name.raw), length_of(name.raw)) != 0)
+    const bool outside = record.peer_object_id() == 0;  // and nobody need be there any more
+    if (::connect(fd, address_of(name.raw), length_of(name.raw)) != 0 && !outside)
       return os_failure("connect a datagram socket again");
   }
   CAIRN_TRY(fill_queue(context, object));
   for (const auto client : record.pending_object_ids())
     CAIRN_TRY(lend(context, context.job.made[client].get(), [&](int number) {
-      return connect_inside(context, number, record.bound().raw());
+      return connect_inside(context, number, record.bound().raw(), object.id());
     }));
   return restore_options(fd, record.options());
 }
@@ -417,7 +485,7 @@ Result<> shut_unix_sockets(RebuildJob& job) {
     const auto made = job.made.find(object.id());
     if (!object.has_unix_socket() || made == job.made.end()) continue;
     const auto& record = object.unix_socket();
-    if (record.state() != UnixSocket::CONNECTED) continue;
+    if (record.state() == UnixSocket::PEER_CLOSED && connection_oriented(record.type())) continue;
     if (record.read_shut()) (void)::shutdown(made->second.get(), SHUT_RD);
     if (record.write_shut()) (void)::shutdown(made->second.get(), SHUT_WR);
   }

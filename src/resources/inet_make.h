@@ -1,0 +1,60 @@
+#pragma once
+// Internet sockets made anew: bound to their old addresses, connected to each other, or in the
+// state of a connection that has ended.
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "image/schema/object.pb.h"
+#include "resources/context.h"
+
+namespace cairn::resources {
+
+constexpr auto kDrainTime = std::chrono::seconds(3);  // for data to get from one queue to the other
+constexpr auto kPause = std::chrono::milliseconds(10);
+
+// An IPv4 address inside of IPv6 equals the IPv4 one: one end may be of each family.
+struct Endpoint {
+  std::array<unsigned char, 16> address{};
+  in_port_t port = 0;
+  bool operator==(const Endpoint&) const = default;
+};
+Endpoint endpoint_of(const std::string& raw);  // of a struct sockaddr_*
+bool is_loopback(const std::string& raw);
+std::string describe_address(const std::string& raw);
+inline const sockaddr* address_of(const std::string& raw) {
+  return reinterpret_cast<const sockaddr*>(raw.data());
+}
+inline socklen_t length_of(const std::string& raw) {
+  return static_cast<socklen_t>(raw.size());
+}
+
+// Ends what the killed processes left in TIME_WAIT at the ports of the job: before any of its sockets is
+// there, since the other end must be bound for it, and a listening socket would forbid that.
+void free_ports(const RebuildJob& job);
+
+// With the address and, if it is one, the backlog of the record.
+Result<Fd> make_bound(const image::InetSocket& record);
+
+Result<> connect_again(int fd, const std::string& to);
+
+bool has_listener(const RebuildJob& job, const image::InetSocket& record);
+
+// The server's end and the client's, through the saved listener of the port or one that lives for
+// this.
+Result<std::pair<Fd, Fd>> make_connection(RebuildJob& job, const image::InetSocket& server,
+                                          const image::InetSocket& client);
+
+// One that was reset or refused, or has ended on both sides: with what its queue holds, and with
+// its error if nobody has seen that yet. It has its name, but no port any more.
+Result<Fd> make_ended(RebuildJob& job, const image::InetSocket& record);
+
+// Until so many bytes have arrived.
+Result<> wait_for_bytes(int receiver, int bytes);
+
+}  // namespace cairn::resources
