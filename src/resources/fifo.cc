@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "resources/passing_name.h"
 #include "resources/pipe.h"
 
 namespace cairn::resources {
@@ -15,13 +16,13 @@ bool matches(const OpenFile& file) {
 }
 
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
-  if (file.info.st_nlink == 0) return cannot_save(file, "the removed FIFO " + file.link);
   auto& record = *object.mutable_fifo();
   record.set_path(file.link);
   record.set_read(file.readable());
   record.set_write(file.writable());
   record.mutable_file()->set_path(file.link);
   record.mutable_file()->set_mode(file.info.st_mode);
+  record.set_unlinked(file.info.st_nlink == 0);
   const auto key = std::pair(file.info.st_dev, file.info.st_ino);
   const auto [first, is_first] = context.job.pipes.emplace(key, file.object_id);
   record.set_pipe_id(first->second);
@@ -37,17 +38,38 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   return {};
 }
 
-// One end in both directions fills it and opens the others; it goes when the rebuild is done.
-Result<> open_fifo(RebuildContext& context, const image::KernelObject& object) {
-  const auto& record = object.fifo();
+constexpr int kBothEnds = O_RDWR | O_NONBLOCK | O_CLOEXEC;
+
+Result<Fd> open_named(const image::Fifo& record) {
   const char* path = record.path().c_str();
   if (::mkfifo(path, record.file().mode() & 07777) != 0 && errno != EEXIST)
     return os_failure("make the FIFO", record.path());
-  Fd both(::open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  Fd both(::open(path, kBothEnds));
   struct stat info {};
   if (!both.valid() || ::fstat(both.get(), &info) != 0)
     return os_failure("open the FIFO", record.path());
   if (!S_ISFIFO(info.st_mode)) return refusal("this is no FIFO any more:", record.path());
+  return both;
+}
+
+// It had lost its name, and has one for this moment only.
+Result<Fd> open_removed(const image::Fifo& record) {
+  CAIRN_ASSIGN(const auto path, passing_name(record.path(), [&](const std::string& name) {
+                 return ::mkfifo(name.c_str(), S_IRUSR | S_IWUSR);
+               }));
+  Fd both(::open(path.c_str(), kBothEnds));
+  const int error = errno;
+  ::unlink(path.c_str());
+  if (!both.valid()) return failure(error, "open the removed FIFO", record.path());
+  if (::fchmod(both.get(), record.file().mode() & 07777) != 0)
+    return os_failure("set the mode of the removed FIFO", record.path());
+  return both;
+}
+
+// One end in both directions fills it and opens the others; it goes when the rebuild is done.
+Result<> open_fifo(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.fifo();
+  CAIRN_ASSIGN(Fd both, record.unlinked() ? open_removed(record) : open_named(record));
   if (::fcntl(both.get(), F_SETPIPE_SZ, static_cast<int>(record.capacity())) < 0)
     return os_failure("set the capacity of", record.path());
   const auto& data = record.data();

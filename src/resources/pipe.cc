@@ -9,6 +9,8 @@
 namespace cairn::resources {
 namespace {
 
+constexpr int kLargeFile = 0100000;  // set by every open(); the C library's O_LARGEFILE is 0
+
 bool matches(const OpenFile& file) {
   return S_ISFIFO(file.info.st_mode) && file.link.starts_with("pipe:");
 }
@@ -104,6 +106,7 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   end.set_pipe_id(found->second);
   end.set_read(file.readable());
   end.set_write(file.writable());
+  end.set_opened((::fcntl(file.copy.get(), F_GETFL) & kLargeFile) != 0);
   return {};
 }
 
@@ -136,12 +139,19 @@ Result<Fd> create_pipe(RebuildContext& context, const image::KernelObject& objec
   return Fd();
 }
 
-// Each record is an open file of its own: opened anew by way of the first one.
+// Each record is an open file of its own: one of the two that pipe() made, or opened later by way of
+// /proc, which F_GETFL tells.
 Result<Fd> create_end(RebuildContext& context, const image::KernelObject& object) {
   const auto& end = object.pipe_end();
   const auto found = context.job.pipes.find(end.pipe_id());
   if (found == context.job.pipes.end())
     return refusal("a pipe's end whose pipe is not in the image");
+  if (end.has_opened() && !end.opened()) {
+    const auto& made = end.read() ? found->second.first : found->second.second;
+    Fd same(::fcntl(made.get(), F_DUPFD_CLOEXEC, 0));
+    if (!same.valid()) return os_failure("duplicate an end of a pipe");
+    return same;
+  }
   const int access = end.read() && end.write() ? O_RDWR : end.read() ? O_RDONLY : O_WRONLY;
   const auto path = fmt::format("/proc/self/fd/{}", found->second.first.get());
   Fd opened(::open(path.c_str(), access | O_NONBLOCK | O_CLOEXEC));
