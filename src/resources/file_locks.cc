@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -20,6 +21,7 @@ Result<> parse_lock(const OpenFile& file, const std::string& line, image::FileLo
   std::istringstream words(line);
   std::string label, number, kind, manner, type, holder, inode, start, end;
   words >> label >> number >> kind >> manner >> type >> holder >> inode >> start >> end;
+  lock.set_holder(std::atoi(holder.c_str()));
   lock.set_start(std::strtoll(start.c_str(), nullptr, 10));
   lock.set_length(end == "EOF" ? 0 : std::strtoll(end.c_str(), nullptr, 10) - lock.start() + 1);
   const bool write = type == "WRITE";
@@ -59,7 +61,10 @@ Result<> capture_locks(CaptureJob& job, const OpenFile& file, image::KernelObjec
       image::FileLock lock;
       CAIRN_TRY(parse_lock(file, line, lock));
       const bool of_process = lock.kind() == image::FileLock::POSIX;
-      if (of_process) lock.set_holder(context.runtime->virtual_pid);
+      if (of_process)
+        lock.set_holder(context.runtime->virtual_pid);
+      else
+        lock.set_holder(job.virtual_id(lock.holder()));
       if (of_process || last == nullptr) *object.add_locks() = std::move(lock);
     }
     last = &number;
@@ -69,10 +74,21 @@ Result<> capture_locks(CaptureJob& job, const OpenFile& file, image::KernelObjec
 
 namespace {
 
+// Whoever has taken the lock, if it still has the file: fdinfo shows its pid.
+RebuildContext& taker(RebuildJob& job, const image::KernelObject& object,
+                      const image::FileLock& lock) {
+  RebuildContext* holder = job.member(lock.holder());
+  const auto& numbers = job.numbers[object.id()];
+  const bool has_it =
+      holder != nullptr && std::any_of(numbers.begin(), numbers.end(), [&](const auto& number) {
+        return number.process == holder->index;
+      });
+  return has_it ? *holder : job.holder(object.id());
+}
+
 Result<> restore_posix_lock(RebuildJob& job, const image::KernelObject& object,
                             const image::FileLock& lock, const struct flock& range) {
-  RebuildContext* holder = job.member(lock.holder());
-  RebuildContext& context = holder != nullptr ? *holder : job.holder(object.id());
+  RebuildContext& context = taker(job, object, lock);
   CAIRN_ASSIGN(const auto place, context.process.scratch_object(range));
   CAIRN_TRY(
       context.process.syscall(SYS_fcntl, context.number_of(object.id()), F_SETLK, place.address()));
@@ -87,7 +103,9 @@ Result<> restore_locks(RebuildJob& job, const image::KernelObject& object) {
     if (lock.kind() == image::FileLock::LEASE) continue;  // later, see restore_leases
     const auto where = fmt::format("(object {})", object.id());
     if (lock.kind() == image::FileLock::FLOCK) {
-      if (::flock(copy, lock.type() | LOCK_NB) != 0) return os_failure("flock again", where);
+      RebuildContext& context = taker(job, object, lock);
+      CAIRN_TRY(context.process.syscall(SYS_flock, context.number_of(object.id()),
+                                        lock.type() | LOCK_NB));
       continue;
     }
     struct flock range {};
