@@ -27,6 +27,7 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   record.set_thread((file.flags & kThread) != 0);
   if (pid == kEnded) {
     record.set_pid(kEnded);
+    record.set_inode(file.info.st_ino);
     return {};
   }
   for (const auto& member : context.job.members)
@@ -39,23 +40,35 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   return cannot_save(file, fmt::format("a pidfd of process {}", pid));
 }
 
-// Whoever it stood for, nothing can be seen of it but that it has ended.
-Result<Fd> of_an_ended_process() {
+// Whoever it stood for, nothing can be seen of it but that it has ended, and which others stand for the
+// same one: these are all made while the process in its place is there.
+Result<> make_ended(RebuildJob& job, std::uint64_t inode) {
   const pid_t child = ::fork();
   if (child < 0) return os_failure("make a process that ends");
   if (child == 0) ::_exit(0);
-  Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-  const int error = errno;
+  int error = 0;
+  for (const auto& object : job.objects) {
+    const auto& record = object.pidfd();
+    if (!object.has_pidfd() || record.pid() != kEnded || record.inode() != inode) continue;
+    Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, child, record.thread() ? kThread : 0U)));
+    if (!fd.valid()) error = errno;
+    job.ended_pidfds[object.id()] = std::move(fd);
+  }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (!fd.valid()) return failure(error, "make a pidfd of an ended process");
-  return fd;
+  if (error != 0) return failure(error, "make a pidfd of an ended process");
+  return {};
+}
+
+Result<Fd> of_an_ended_process(RebuildJob& job, const image::KernelObject& object) {
+  if (!job.ended_pidfds.contains(object.id())) CAIRN_TRY(make_ended(job, object.pidfd().inode()));
+  return std::move(job.ended_pidfds.at(object.id()));
 }
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pidfd();
-  if (record.pid() == kEnded) return of_an_ended_process();
+  if (record.pid() == kEnded) return of_an_ended_process(context.job, object);
   const auto* member = context.job.member(record.pid());
   if (member == nullptr) return refusal("a pidfd of a process that is not in the image");
   Fd fd(static_cast<int>(
