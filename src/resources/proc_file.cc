@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kSelf = "/proc/self/";
 
 constexpr std::string_view kTask = "task/";
+constexpr std::int32_t kInit = 1;
 
 // "/proc/self/task/4711/stat" taken apart. Of a process: its virtual pid, of the holder: 0.
 struct Entry {
@@ -45,8 +46,19 @@ std::string with_thread(const CaptureContext& context, const std::string& entry)
                      entry.substr(std::min(entry.find('/', kTask.size()), entry.size())));
 }
 
+// "net:[4026531833]", a descriptor of /proc/PID/ns/net: the entry, or empty for what is none.
+std::string namespace_entry(const OpenFile& file) {
+  const auto end = file.link.find(":[");
+  struct statfs system {};
+  if (end == std::string::npos || ::fstatfs(file.copy.get(), &system) != 0 ||
+      system.f_type != NSFS_MAGIC)
+    return {};
+  return "ns/" + file.link.substr(0, end);
+}
+
 bool matches(const OpenFile& file) {
   struct statfs system {};
+  if (!namespace_entry(file).empty()) return true;
   return ::fstatfs(file.copy.get(), &system) == 0 &&
          (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC ||
           system.f_type == CGROUP2_SUPER_MAGIC || system.f_type == CGROUP_SUPER_MAGIC) &&
@@ -55,11 +67,24 @@ bool matches(const OpenFile& file) {
 
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   auto& record = *object.mutable_proc_file();
+  if (const auto entry = namespace_entry(file); !entry.empty()) {
+    struct stat own {};
+    if (::stat(context.process.proc_path(entry).c_str(), &own) != 0 ||
+        own.st_ino != file.info.st_ino)
+      return cannot_save(file, "the namespace " + file.link + ", in which the process is not,");
+    record.set_path(std::string(kSelf) + entry);
+    record.set_offset(0);
+    return {};
+  }
   record.set_path(file.link);
   if (const auto entry = entry_of(file.link)) {
     const CaptureContext* owner = nullptr;
     for (const auto& member : context.job.members)
       if (member.process.pid().value == entry->pid) owner = &member;
+    if (owner == nullptr && entry->pid == kInit) {  // there is one on every machine
+      record.set_offset(::lseek(file.copy.get(), 0, SEEK_CUR));
+      return {};
+    }
     if (owner == nullptr) return cannot_save(file, file.link + ", of a process outside of the job,");
     const auto rest = with_thread(*owner, entry->rest);
     if (rest.starts_with("task/0"))
@@ -103,7 +128,9 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
     if (!placeholder.valid()) return os_failure("open", "/dev/null");
     return placeholder;
   }
-  if (const auto entry = entry_of(path)) {
+  const auto entry = entry_of(path);
+  const bool of_init = entry && entry->pid == kInit && context.job.member(kInit) == nullptr;
+  if (entry && !of_init) {
     CAIRN_ASSIGN(const auto* owner, owner_of(context, *entry));
     path = fmt::format("/proc/{}/{}", owner->process.pid().value, entry->rest);
   }
