@@ -29,6 +29,19 @@ Result<> restore_mtime(int fd, const image::FileIdentity& identity) {
   return {};
 }
 
+// What nobody has looked at (of a file that is only mapped) stays new.
+Result<> give_attributes(int fd, const image::FileIdentity& identity) {
+  struct stat now {};
+  if (::fstat(fd, &now) != 0) return os_failure("fstat", identity.path());
+  const uid_t uid = identity.has_uid() ? identity.uid() : now.st_uid;
+  const gid_t gid = identity.has_gid() ? identity.gid() : now.st_gid;
+  if ((uid != now.st_uid || gid != now.st_gid) && ::fchown(fd, uid, gid) != 0)
+    return os_failure("give to its owner the file made for", identity.path());
+  if (::fchmod(fd, identity.mode() & 07777) != 0)
+    return os_failure("set the mode of the file made for", identity.path());
+  return identity.has_mtime() ? restore_mtime(fd, identity) : Result<>();
+}
+
 Result<> cut_to_length(RebuildJob& job, int fd, const image::RegularFile& record) {
   const auto& path = record.file().path();
   struct stat info {};
@@ -172,6 +185,16 @@ Result<std::string> present_path(const image::FileIdentity& identity) {
     if (!renamed.empty()) return renamed;
   }
   return there ? path : std::string();
+}
+
+Result<> finish_unnamed_files(RebuildJob& job) {
+  for (const auto& object : job.objects) {
+    if (!object.has_regular_file() || !object.regular_file().unlinked()) continue;
+    const auto made = job.made.find(object.id());
+    if (made == job.made.end() || object.regular_file().same_file_as() != 0) continue;
+    CAIRN_TRY(give_attributes(made->second.get(), object.regular_file().file()));
+  }
+  return {};
 }
 
 Result<> rewind_files(RebuildJob& job) {

@@ -7,6 +7,9 @@
 
 namespace cairn::resources {
 
+// Files without a name get owner, mode and time, which might have kept them from being opened or filled.
+[[nodiscard]] Result<> finish_unnamed_files(RebuildJob& job);
+
 Result<> rewind_files(RebuildJob& job);
 
 // Where the inode is now: under its own name, under another one in the same directory (it was renamed

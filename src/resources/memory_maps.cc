@@ -154,7 +154,7 @@ class MemoryCapture {
       CAIRN_ASSIGN(auto known, look_at_file(vma.path, vma.inode));
       file = files_.emplace(vma.path, std::move(known)).first;
     }
-    if (!file->second.present) return lost_file(vma, region);
+    if (!file->second.present) return removed_file(vma, region);
     region.set_kind(image::MemoryRegion::PRIVATE_FILE);
     region.set_file_offset(vma.offset);
     *region.mutable_file() = file->second.identity;
@@ -165,6 +165,16 @@ class MemoryCapture {
     const std::uint64_t in_file = size > vma.offset ? std::min(size - vma.offset, vma.bytes()) : 0;
     add_run(private_.runs, vma.start, vma.start + in_file);
     return scan_.own_pages(vma.start + in_file, vma.end, private_.runs);
+  }
+
+  // A file without a name that somebody has open: what is written to it later shows in clean pages.
+  Result<> removed_file(const Vma& vma, image::MemoryRegion& region) {
+    const auto object_id = open_file_of_inode(context_.job, vma.path, vma.inode);
+    if (object_id == 0) return lost_file(vma, region);
+    region.set_kind(image::MemoryRegion::PRIVATE_FILE);
+    region.set_file_offset(vma.offset);
+    region.set_object_id(object_id);
+    return scan_.own_pages(vma.start, vma.end, private_.runs);
   }
 
   // The file cannot be opened any more: what can be read is saved, and will be anonymous memory. It

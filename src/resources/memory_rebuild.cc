@@ -64,7 +64,8 @@ Result<> map_private_files(RebuildContext& context) {
   std::map<std::string, std::vector<const Region*>> by_path;
   std::vector<abi::LinkMap> without_file;
   for (const auto& region : context.image.regions())
-    if (region.kind() == Region::PRIVATE_FILE) by_path[region.file().path()].push_back(&region);
+    if (region.kind() == Region::PRIVATE_FILE && region.object_id() == 0)
+      by_path[region.file().path()].push_back(&region);
   for (const auto& [path, regions] : by_path) {
     Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     struct stat info {};
@@ -93,15 +94,23 @@ Result<> map_private_files(RebuildContext& context) {
   return context.process.map(without_file);
 }
 
-Result<> map_shared_files(RebuildContext& context) {
+bool maps_an_object(const Region& region) {
+  return region.kind() == Region::SHARED_FILE || region.kind() == Region::MEMFD ||
+         (region.kind() == Region::PRIVATE_FILE && region.object_id() != 0);
+}
+
+// What is an object of the image: files that are mapped shared, and files without a name.
+Result<> map_objects(RebuildContext& context) {
   for (const auto& region : context.image.regions()) {
-    if (region.kind() != Region::SHARED_FILE && region.kind() != Region::MEMFD) continue;
+    if (!maps_an_object(region)) continue;
     const auto made = context.job.made.find(region.object_id());
     if (made == context.job.made.end())
       return refusal(fmt::format("the file of the memory at {:#x} is not in the image",
                                  region.start()));
-    const bool may_write = region.kind() == Region::MEMFD || is_writable(region) ||
-                           (region.max_protection() & PROT_WRITE);
+    const bool may_write =
+        region.kind() == Region::MEMFD ||
+        (region.kind() == Region::SHARED_FILE &&
+         (is_writable(region) || (region.max_protection() & PROT_WRITE)));
     const auto path = fmt::format("/proc/self/fd/{}", made->second.get());
     Fd fd(::open(path.c_str(), (may_write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
     if (!fd.valid()) return os_failure("open the file of the memory at",
@@ -151,9 +160,9 @@ Result<> map_shared_anonymous(RebuildContext& context) {
       continue;
     }
     const std::uint64_t bytes = object->shared_memory().bytes();
-    for (const auto* region : regions)
-      if (!is_writable(*region)) context.writable_now.insert(region->start());
     constexpr std::uint32_t kAccess = PROT_READ | PROT_WRITE;
+    for (const auto* region : regions)
+      if (region->protection() != kAccess) context.writable_now.insert(region->start());
     if (regions.size() == 1 && regions[0]->file_offset() == 0 && regions[0]->length() == bytes) {
       const auto map = link_map(*regions[0], kAccess, -1);
       CAIRN_TRY(context.process.map(std::span(&map, 1)));
@@ -248,8 +257,7 @@ class PageSink {
                           : context_.mapped_files.end();
     if (file != context_.mapped_files.end())
       return add_where_different(pieces, region, file->second.get(), address, bytes);
-    const bool fresh = region.kind() != Region::MEMFD && region.kind() != Region::SHARED_FILE;
-    if (zero && fresh) return {};
+    if (zero && !maps_an_object(region)) return {};
     return add_writable(pieces, region, address, bytes);
   }
 
@@ -333,7 +341,7 @@ Result<> map_memory(RebuildContext& context) {
   CAIRN_TRY(attach_sysv_memory(context));
   CAIRN_TRY(map_anonymous(context));
   CAIRN_TRY(map_private_files(context));
-  CAIRN_TRY(map_shared_files(context));
+  CAIRN_TRY(map_objects(context));
   CAIRN_TRY(map_shared_anonymous(context));
   return wish_huge_pages(context);
 }

@@ -102,6 +102,7 @@ Result<> JobRebuild::state() {
 
 Result<> JobRebuild::rewind_files() {
   CAIRN_TRY(resources::rewind_files(*job_));
+  CAIRN_TRY(finish_unnamed_files(*job_));
   CAIRN_TRY(restore_leases(*job_));
   return restore_terminal_modes(*job_);
 }

@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "resources/file_locks.h"
 #include "resources/file_rewind.h"
 #include "resources/page_scan.h"
+#include "resources/passing_name.h"
 
 namespace cairn::resources {
 namespace {
@@ -56,14 +58,25 @@ Result<> plan_content(CaptureContext& context, const OpenFile& file, std::uint64
   return {};
 }
 
-// Whether the name still leads to the file. A file that lost this name but has others is refused:
-// nobody tells where it is.
-Result<bool> has_name(const OpenFile& file) {
-  if (file.info.st_nlink == 0) return false;
+std::string directory_of(const std::string& path) {
+  return path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+}
+
+bool leads_to(const std::string& path, const struct stat& info) {
   struct stat named {};
-  if (::stat(file.link.c_str(), &named) == 0 && named.st_ino == file.info.st_ino &&
-      named.st_dev == file.info.st_dev)
-    return true;
+  return ::lstat(path.c_str(), &named) == 0 && named.st_ino == info.st_ino &&
+         named.st_dev == info.st_dev;
+}
+
+// A name of the file, empty if it has none. One that lost its name but not all names is looked for in
+// the directory where it was; where else it might be, nobody tells, and so it is refused.
+Result<std::string> name_of(const OpenFile& file) {
+  if (file.info.st_nlink == 0) return std::string();
+  if (leads_to(file.link, file.info)) return file.link;
+  const auto directory = directory_of(file.link);
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error))
+    if (leads_to(entry.path(), file.info)) return entry.path().string();
   return cannot_save(file, "the file " + file.link + ", which has lost this name but not all names,");
 }
 
@@ -99,16 +112,18 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   if (offset < 0) return cannot_save(file, "the file " + file.link + ", which has no offset,");
   record.set_offset(offset);
   record.set_open_flags(file.flags & ~kOnlyForOpening);
+  CAIRN_ASSIGN(const auto name, name_of(file));
+  const bool named = !name.empty();
+  if (named && name != file.link) record.set_lost_name(file.link);
   const auto key = std::pair(file.info.st_dev, file.info.st_ino);
   const auto [first, is_first] = context.job.shared.emplace(key, file.object_id);
   if (!is_first) {
     record.set_same_file_as(first->second);
     return {};
   }
-  identify(file.info, file.link, *record.mutable_file());
+  identify(file.info, named ? name : file.link, *record.mutable_file());
   record.set_link_count(static_cast<std::uint32_t>(file.info.st_nlink));
   record.set_size_at_commit(static_cast<std::uint64_t>(file.info.st_size));
-  CAIRN_ASSIGN(const bool named, has_name(file));
   record.set_unlinked(!named);
   record.set_rule(named ? rule_of_inode(context, file) : image::FILE_RULE_CONTENT);
   if (record.rule() == image::FILE_RULE_CONTENT) return plan_content(context, file, object.id());
@@ -118,10 +133,6 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
     record.set_tail_hash(hash);
   }
   return {};
-}
-
-std::string directory_of(const std::string& path) {
-  return path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
 }
 
 // A file without a name, in the directory where it was if that takes such files.
@@ -163,21 +174,17 @@ Result<std::string> find_or_make(RebuildContext& context, const image::KernelObj
   return path;
 }
 
-// A link of /proc leads to a file without a name, but not with O_NOFOLLOW (which shm_open asks for
-// and F_GETFL shows): such a file gets a name for that moment.
-Result<Fd> open_unfollowed(const std::string& link, const std::string& former, int flags) {
-  const std::string directory = directory_of(former);
-  for (int attempt = 0; attempt < 1000; ++attempt) {
-    const auto name = fmt::format("{}/.cairn-{}-{}", directory, ::getpid(), attempt);
-    if (::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-      if (errno == EEXIST) continue;
-      break;  // its directory is gone or takes no links: without the flag then
-    }
-    Fd fd(::open(name.c_str(), flags));
-    ::unlink(name.c_str());
-    return fd;
-  }
-  return Fd(::open(link.c_str(), flags & ~O_NOFOLLOW));
+// Under the name that it had, so that links of /proc show that one: for what has lost it but not all names,
+// and for what has none but was opened with O_NOFOLLOW (as shm_open does, and F_GETFL shows), with which no
+// link of /proc leads to it. Where no link may be made, by way of what is left and without the flag.
+Result<Fd> open_under_former_name(const std::string& path, const std::string& former, int flags) {
+  const auto name = passing_name(former, [&](const std::string& candidate) {
+    return ::linkat(AT_FDCWD, path.c_str(), AT_FDCWD, candidate.c_str(), AT_SYMLINK_FOLLOW);
+  });
+  if (!name) return Fd(::open(path.c_str(), flags & ~O_NOFOLLOW));
+  Fd fd(::open(name->c_str(), flags));
+  ::unlink(name->c_str());
+  return fd;
 }
 
 // The open file that made its file with O_TMPFILE, which F_GETFL shows; none where that is not
@@ -196,7 +203,7 @@ Result<Fd> make_temporary(const RebuildContext& context, const image::RegularFil
 Result<Fd> open_named(const image::RegularFile& file, const std::string& path, int flags) {
   if (!(flags & O_NOFOLLOW) || !path.starts_with(kOwnDescriptors))
     return Fd(::open(path.c_str(), flags));
-  return open_unfollowed(path, file.file().path(), flags);
+  return open_under_former_name(path, file.file().path(), flags);
 }
 
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
@@ -220,7 +227,9 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
     CAIRN_ASSIGN(auto path, find_or_make(context, *first));
     found = context.job.file_paths.emplace(first->id(), std::move(path)).first;
   }
-  if (!fd.valid()) {
+  if (!fd.valid() && record.has_lost_name()) {
+    CAIRN_ASSIGN(fd, open_under_former_name(found->second, record.lost_name(), flags));
+  } else if (!fd.valid()) {
     CAIRN_ASSIGN(fd, open_named(first->regular_file(), found->second, flags & ~O_TMPFILE));
   }
   if (!fd.valid()) return os_failure("open the file", first->regular_file().file().path());
@@ -242,6 +251,8 @@ void identify(const struct stat& info, const std::string& path, image::FileIdent
   identity.set_inode(info.st_ino);
   identity.set_device(info.st_dev);
   identity.set_mode(info.st_mode);
+  identity.set_uid(info.st_uid);
+  identity.set_gid(info.st_gid);
   // An inode's number is used again, its time of birth is not.
   struct statx times {};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME, &times) == 0 &&
@@ -315,6 +326,13 @@ Result<std::uint64_t> capture_nameless(CaptureContext& context, const MappedFile
 
 // What is mapped is told by its inode alone: on btrfs and overlayfs the device in /proc/PID/maps is not
 // the one that stat() says.
+std::uint64_t open_file_of_inode(const CaptureJob& job, const std::string& path, ino_t inode) {
+  for (const auto& file : job.files)
+    if (file.info.st_ino == inode && file.link == path && S_ISREG(file.info.st_mode))
+      return job.shared.at({file.info.st_dev, inode});
+  return 0;
+}
+
 Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const MappedFile& mapped) {
   const auto& [path, device, inode, writable, view] = mapped;
   const bool by_content = writable && context.job.options.files != FilePolicy::kNone;

@@ -23,6 +23,9 @@ struct MappedFile {
   bool writable;  // through the mapping, now or after an mprotect
   ContentPlan::View view;
 };
+// The object of a file that somebody has open; 0: nobody.
+std::uint64_t open_file_of_inode(const CaptureJob& job, const std::string& path, ino_t inode);
+
 Result<std::uint64_t> capture_mapped_file(CaptureContext& context, const MappedFile& mapped);
 
 // Present pages of a file, by offset: its holes are left out.
