@@ -73,6 +73,8 @@ struct CaptureJob {
   std::map<std::pair<dev_t, ino_t>, std::uint64_t> pipes{};   // to the Pipe's object id
   std::map<std::pair<dev_t, ino_t>, std::uint64_t> shared{};  // memory objects, to their object id
   std::map<std::int32_t, std::uint64_t> sysv_memory{};        // by real id, to their object id
+  // TCP sockets that ended when the rest of what they had sent got to their peer; the peers' ids.
+  std::map<std::uint64_t, std::uint64_t> ended_by_drain{};
 
   std::uint64_t new_id() { return next_id++; }
   // The open file that this descriptor leads to, which is added if nobody has come with it yet.

@@ -35,13 +35,35 @@ Result<Fd> new_socket(const InetSocket& record) {
   return fd;
 }
 
+std::string without_port(std::string raw) {
+  sockaddr_storage address{};
+  std::memcpy(&address, raw.data(), std::min(raw.size(), sizeof address));
+  (address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                 : reinterpret_cast<sockaddr_in*>(&address)->sin_port) = 0;
+  return {reinterpret_cast<const char*>(&address), raw.size()};
+}
+
+// Binds to the address. Where its port is taken, connect() is to choose that very port (Linux 6.3), which
+// it may with another peer, or over a connection to this one that ended a second ago (net.ipv4.tcp_tw_reuse).
+bool bind_or_choose(int fd, const std::string& raw) {
+  if (::bind(fd, address_of(raw), length_of(raw)) == 0) return true;
+  const auto port = ntohs(endpoint_of(raw).port);
+  const std::uint32_t range = static_cast<std::uint32_t>(port) << 16 | port;
+  const int yes = 1;
+  const auto address = without_port(raw);
+  return errno == EADDRINUSE &&
+         ::setsockopt(fd, IPPROTO_IP, kIpLocalPortRange, &range, sizeof range) == 0 &&
+         ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes) == 0 &&
+         ::bind(fd, address_of(address), length_of(address)) == 0;
+}
+
 // Speaks up once more as the other end of an ended connection, which is answered by a state of long
 // ago and resets it (RFC 1337 calls this an assassination).
 void end_time_wait(int family, const TcpDiagnosis& ended) {
   const Fd other(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int yes = 1;
   (void)::setsockopt(other.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (::bind(other.get(), address_of(ended.remote), length_of(ended.remote)) != 0) return;
+  if (!bind_or_choose(other.get(), ended.remote)) return;
   (void)::connect(other.get(), address_of(ended.local), length_of(ended.local));
   pollfd answer{other.get(), POLLOUT, 0};
   (void)::poll(&answer, 1, static_cast<int>(kPause.count()));
@@ -125,30 +147,12 @@ Result<int> listener_for(RebuildJob& job, const InetSocket& server, Fd& own) {
   return own.get();
 }
 
-std::string without_port(std::string raw) {
-  sockaddr_storage address{};
-  std::memcpy(&address, raw.data(), std::min(raw.size(), sizeof address));
-  (address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
-                                 : reinterpret_cast<sockaddr_in*>(&address)->sin_port) = 0;
-  return {reinterpret_cast<const char*>(&address), raw.size()};
-}
-
 // A port that the kernel chose when the socket was connected may have been in use with other
-// addresses then, and may be so now, by whomever; bind() refuses it. So it is chosen by connect()
-// once more, out of a range of one (Linux 6.3).
+// addresses then, and may be so now, by whomever.
 Result<Fd> make_client(const InetSocket& record) {
   CAIRN_ASSIGN(Fd fd, new_socket(record));
   const auto& raw = record.local().raw();
-  const auto port = ntohs(endpoint_of(raw).port);
-  if (port == 0 || ::bind(fd.get(), address_of(raw), length_of(raw)) == 0) return fd;
-  const std::uint32_t range = static_cast<std::uint32_t>(port) << 16 | port;
-  const int yes = 1;
-  const auto address = without_port(raw);
-  if (errno == EADDRINUSE &&
-      ::setsockopt(fd.get(), IPPROTO_IP, kIpLocalPortRange, &range, sizeof range) == 0 &&
-      ::setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes) == 0 &&
-      ::bind(fd.get(), address_of(address), length_of(address)) == 0)
-    return fd;
+  if (endpoint_of(raw).port == 0 || bind_or_choose(fd.get(), raw)) return fd;
   return make_bound(record);
 }
 

@@ -81,12 +81,26 @@ const OpenFile* listener_at(const CaptureContext& context, const std::string& ra
   return nullptr;
 }
 
+// A sender that found no room asks again, and later each time (the probe timer, up to two minutes): nothing
+// makes its receiver tell it of new room before. How long it will not ask; 0: it is not waiting for that.
+Result<std::chrono::milliseconds> time_to_next_probe(const OpenFile& sender) {
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAIRN_ASSIGN(const auto all, diagnose_tcp(family));
+    for (const auto& one : all)
+      if (one.inode == sender.info.st_ino && one.timer == kTcpProbeTimer) return one.timer_left;
+  }
+  return std::chrono::milliseconds(0);
+}
+
 // Copying is only possible from the receiver's queue: what the sender still holds must get there.
 Result<> wait_until_sent(const OpenFile& sender, const OpenFile& receiver) {
-  const auto until = Clock::now() + kDrainTime;
+  int unsent = 0;
+  if (::ioctl(sender.copy.get(), SIOCOUTQ, &unsent) != 0) return os_failure("SIOCOUTQ");
+  if (unsent == 0) return {};
   const RoomyBuffers room(receiver.copy.get());
+  CAIRN_ASSIGN(const auto probe, time_to_next_probe(sender));
+  const auto until = Clock::now() + probe + kDrainTime;
   for (;;) {
-    int unsent = 0;
     if (::ioctl(sender.copy.get(), SIOCOUTQ, &unsent) != 0) return os_failure("SIOCOUTQ");
     if (unsent == 0) return {};
     if (Clock::now() > until)
@@ -197,10 +211,27 @@ Result<> capture_connecting(const OpenFile& file, InetSocket& record) {
   return cannot_save(file, "a TCP connection that is being made");
 }
 
+// Its last data and its end went to its peer while that was copied: as far as anybody can see, the
+// connection is still there.
+Result<> capture_ended_by_drain(const CaptureContext& context, const OpenFile& file,
+                                std::uint64_t peer_id, InetSocket& record) {
+  record.set_state(InetSocket::CONNECTED);
+  record.set_peer_object_id(peer_id);
+  record.set_write_shut(true);
+  for (const auto& other : context.job.files) {
+    if (other.object_id != peer_id) continue;
+    if (const auto address = local_address(other.copy.get())) record.mutable_peer()->set_raw(*address);
+  }
+  return copy_tcp_queue(file, record);
+}
+
 Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record) {
   const int fd = file.copy.get();
   CAIRN_ASSIGN(const auto info, info_of(fd));
   record.set_state(InetSocket::UNCONNECTED);
+  if (const auto ended = context.job.ended_by_drain.find(file.object_id);
+      ended != context.job.ended_by_drain.end())
+    return capture_ended_by_drain(context, file, ended->second, record);
   if (info.tcpi_state == kClosed) return capture_closed(file, info, record);
   if (info.tcpi_state == kListen) {
     record.set_state(InetSocket::LISTENING);
@@ -230,6 +261,8 @@ Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record
     record.set_state(InetSocket::CONNECTED);
     record.set_peer_object_id(peer->object_id);
     CAIRN_TRY(wait_until_sent(*peer, file));
+    CAIRN_ASSIGN(const auto theirs, info_of(peer->copy.get()));
+    if (theirs.tcpi_state == kClosed) context.job.ended_by_drain[peer->object_id] = file.object_id;
   } else if (info.tcpi_state == kCloseWait && is_loopback(record.peer().raw())) {
     record.set_state(InetSocket::PEER_CLOSED);
   } else if (listener_at(context, record.peer().raw()) != nullptr &&

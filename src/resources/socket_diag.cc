@@ -77,7 +77,8 @@ Result<bool> read_tcp_entries(const char* data, std::size_t bytes,
     const auto* one = static_cast<const inet_diag_msg*>(NLMSG_DATA(header));
     entries.push_back({one->idiag_state, one->idiag_inode, one->idiag_rqueue,
                        address_from(one->idiag_family, one->id.idiag_sport, one->id.idiag_src),
-                       address_from(one->idiag_family, one->id.idiag_dport, one->id.idiag_dst)});
+                       address_from(one->idiag_family, one->id.idiag_dport, one->id.idiag_dst),
+                       one->idiag_timer, std::chrono::milliseconds(one->idiag_expires)});
   }
   return false;
 }

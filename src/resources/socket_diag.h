@@ -2,6 +2,7 @@
 // What the kernel tells about sockets by netlink (NETLINK_SOCK_DIAG), and no other call does: peers and
 // waiting connections of unix sockets, and TCP connections that have no descriptor. No privilege is needed.
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,8 +27,11 @@ struct TcpDiagnosis {
   std::uint32_t inode = 0;    // 0: not accepted yet, or of nobody any more
   std::uint32_t unread = 0;
   std::string local, remote;  // struct sockaddr_*
+  int timer = 0;              // what it waits for; kTcpProbeTimer
+  std::chrono::milliseconds timer_left{0};
 };
 constexpr int kTcpTimeWait = 6;
+constexpr int kTcpProbeTimer = 4;  // to ask the peer for room once more
 
 // All of the machine.
 Result<std::vector<TcpDiagnosis>> diagnose_tcp(int family);

@@ -106,15 +106,15 @@ constexpr std::array kOptions{
     Option{AF_INET, 0, IPPROTO_IP, kIpRecverrRfc4884},
     Option{AF_INET, 0, IPPROTO_IP, IP_UNICAST_IF},
     Option{AF_INET, 0, IPPROTO_IP, kIpLocalPortRange, Moment::kBeforeBind},
-    Option{AF_INET, 0, IPPROTO_IP, IP_MULTICAST_IF},
-    Option{AF_INET, 0, IPPROTO_IP, IP_MULTICAST_TTL},
-    Option{AF_INET, 0, IPPROTO_IP, IP_MULTICAST_LOOP},
-    Option{AF_INET, 0, IPPROTO_IP, IP_MULTICAST_ALL},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_MULTICAST_IF},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_MULTICAST_TTL},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_MULTICAST_LOOP},
+    Option{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_MULTICAST_ALL},
     Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_V6ONLY, Moment::kBeforeBind},
     Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_UNICAST_HOPS},
-    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_IF},
-    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
-    Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+    Option{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_MULTICAST_IF},
+    Option{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+    Option{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
     Option{AF_INET6, 0, IPPROTO_IPV6, kIpv6MulticastAll},
     Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_MTU_DISCOVER},
     Option{AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVERR},
@@ -260,6 +260,13 @@ Result<> set_option(int fd, const image::SocketOption& option) {
   return {};
 }
 
+// A TCP connection that is there no more; a fresh socket has heard nothing.
+bool has_ended(int fd) {
+  tcp_info info{};
+  socklen_t bytes = sizeof info;
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0 && info.tcpi_segs_in != 0;
+}
+
 }  // namespace
 
 Result<int> socket_option(int fd, int level, int name) {
@@ -271,7 +278,7 @@ Result<int> socket_option(int fd, int level, int name) {
 }
 
 Result<> capture_options(int fd, int domain, int type, SocketOptions& options) {
-  const bool connected = !peer_address(fd).empty();
+  const bool connected = !peer_address(fd).empty() || has_ended(fd);
   for (const auto& option : kOptions) {
     if (!applies(option, domain, type) || (connected && option.moment == Moment::kUnconnected))
       continue;
