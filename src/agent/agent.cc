@@ -366,8 +366,7 @@ void Agent::end_if_empty() {
   if (!watch_->empty() || ending_) return;
   ending_ = true;
   loop_->after(kLastLook, [this] {
-    watch_->refresh();
-    ending_ = watch_->empty();
+    ending_ = watch_->empty_for_certain();
     if (ending_) loop_->stop();
   });
 }

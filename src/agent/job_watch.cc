@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "checkpoint/freeze_job.h"
 
 namespace cairn::agent {
 namespace {
@@ -96,6 +97,15 @@ bool JobWatch::anybody_lives() const {
     pollfd ended{entry.second.get(), POLLIN, 0};
     return ::poll(&ended, 1, 0) == 0;
   });
+}
+
+bool JobWatch::empty_for_certain() {
+  for (;;) {
+    const std::vector<std::uint64_t> before = checkpoint::occupants(*segment_);
+    refresh();
+    if (!empty()) return false;
+    if (checkpoint::occupants(*segment_) == before) return true;
+  }
 }
 
 std::vector<RealPid> JobWatch::pids() const {

@@ -31,6 +31,8 @@ class JobWatch {
   // Asks the kernel: a process may have ended whose end the loop has not been told yet.
   [[nodiscard]] bool anybody_lives() const;
   [[nodiscard]] bool empty() const { return pidfds_.empty(); }
+  // Looks again: a process may have passed its place on to a child while a listing went on.
+  [[nodiscard]] bool empty_for_certain();
   [[nodiscard]] std::vector<RealPid> pids() const;
 
  private:

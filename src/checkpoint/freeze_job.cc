@@ -37,6 +37,16 @@ Failure cannot_be_saved(const abi::ProcessSlot& slot) {
 
 }  // namespace
 
+std::vector<std::uint64_t> occupants(const abi::JobSegment& segment) {
+  std::vector<std::uint64_t> found;
+  const std::uint32_t count = std::min(segment.slots_used.load(), abi::kMaxProcesses);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto pid = static_cast<std::uint32_t>(segment.slots[i].real_pid.load());
+    found.push_back(std::uint64_t{segment.slots[i].state.load()} << 32 | pid);
+  }
+  return found;
+}
+
 std::vector<abi::ProcessSlot*> JobFreeze::slots() const {
   std::vector<abi::ProcessSlot*> used;
   const std::uint32_t count = std::min(segment_.slots_used.load(), abi::kMaxProcesses);
@@ -89,6 +99,13 @@ Result<JobFreeze::Look> JobFreeze::look() {
   return look;
 }
 
+Result<JobFreeze::Look> JobFreeze::look_steadily() {
+  const std::vector<std::uint64_t> before = occupants(segment_);
+  CAIRN_ASSIGN(Look found, look());
+  if (occupants(segment_) != before) found.changed = true;
+  return found;
+}
+
 Result<bool> JobFreeze::wait_parked(const Deadline& deadline) {
   bool all = true;
   for (auto member = members_.begin(); member != members_.end();) {
@@ -109,7 +126,7 @@ Result<> JobFreeze::freeze(const Deadline& deadline) {
     CAIRN_TRY(wait_parked(deadline));
     // Once more: who was parked may have been killed by one who was not yet.
     CAIRN_ASSIGN(const bool all, wait_parked(deadline));
-    CAIRN_ASSIGN(const Look found, look());
+    CAIRN_ASSIGN(const Look found, look_steadily());
     if (all && !found.changed && found.waiting.empty()) {
       // Nobody is left who could be about to fork: whoever took these was killed.
       for (abi::ProcessSlot* slot : found.promised)

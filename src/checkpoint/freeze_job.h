@@ -25,6 +25,11 @@
 
 namespace cairn::checkpoint {
 
+// Which process is where. Whoever looks at one slot after another may miss a process that passes its
+// place on to a child, in a slot that was looked at already, and ends: not if nothing has changed
+// from before the look to behind it.
+std::vector<std::uint64_t> occupants(const abi::JobSegment& segment);
+
 class JobFreeze {
  public:
   JobFreeze(abi::JobSegment& segment, TaskControl& control, std::uint32_t word)
@@ -50,6 +55,7 @@ class JobFreeze {
   };
   Result<> wait_for_last_thaw(const Deadline& deadline);
   Result<Look> look();
+  Result<Look> look_steadily();
   Result<> take_in(abi::ProcessSlot& slot, Look& look);
   Result<bool> wait_parked(const Deadline& deadline);  // false: some have ended
   [[nodiscard]] std::vector<abi::ProcessSlot*> slots() const;

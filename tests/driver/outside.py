@@ -49,9 +49,10 @@ def children(pid):
 
 
 def all_processes():
-    """{pid: (parent, group, session, state, name)} of this moment."""
+    """{pid: (parent, group, session, state, name)} of this moment; the youngest, who may be gone soon,
+    are looked at first."""
     found = {}
-    for entry in os.listdir("/proc"):
+    for entry in reversed(os.listdir("/proc")):
         text = optional(f"/proc/{entry}/stat") if entry.isdigit() else ""
         head, _, tail = text.rpartition(")")
         words = tail.split()

@@ -34,6 +34,7 @@ class Trial:
         self.random = random.Random(seed)
         self.images = os.path.join(directory, "images")
         self.process = None
+        self.sessions = set()
         self.commands = 0
         os.makedirs(directory)
 
@@ -48,9 +49,14 @@ class Trial:
         return env
 
     def launch(self, arguments, directory):
+        """In a session of its own, which tells the processes of the job from all others however fast
+        they come and go; a shell leads it, so that the program may begin one of its own."""
+        arguments = ["/bin/sh", "-c", '"$@"; exit $?', "sh", *arguments]
         with open(self.path("output"), "ab") as output:
             self.process = subprocess.Popen(arguments, cwd=directory, env=self.environment(),
-                                            stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                                            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                            start_new_session=True)
+        self.sessions.add(self.process.pid)
 
     def start_native(self):
         self.launch([self.program.binary], self.directory)
@@ -125,34 +131,40 @@ class Trial:
             text = done.stdout.decode(errors="replace").strip().replace("\n", " / ")
             raise Failed(f"cairn checkpoint: exit code {done.returncode}: {text[-500:]}")
 
-    def guests(self):
-        """All processes of the job, each before those below it."""
+    def learn_sessions(self):
+        """Those that processes of the job have begun."""
         known = outside.all_processes()
+        self.sessions |= {known[pid][2] for pid in self.own_processes() if pid in known}
+        self.sessions -= {os.getsid(0)} | {known[pid][2] for pid in self.agent() if pid in known}
 
-        def depth(pid):
-            return 1 + depth(known[pid][0]) if pid in known else 0
+    def groups(self):
+        """The process groups of the job's sessions. Those who have just ended count: where each lives
+        for a moment only, they are all that is met of their group."""
+        return {group for pid, (_, group, session, _, _) in outside.all_processes().items()
+                if session in self.sessions and (pid != self.process.pid or self.process.poll() is None)}
 
-        own = [pid for pid in self.own_processes() if pid in known and outside.has_arena(pid)]
-        return sorted(own, key=depth)
-
-    def kill(self):
-        self.guest()
-        # As a machine that fails does: stopped first, so that none sees another one end.
-        groups = set()
-        for order in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in self.guests():
-                groups |= group_of(pid)
-                kill_quietly(pid, order)
-        # The agent ends with the last process. Some may be younger than the list, or gone, with another
-        # one in their place, before a signal can be sent: their group stays the same.
-        while self.agent():
-            for pid in self.guests():
-                groups |= group_of(pid)
-                kill_quietly(pid)
+    def end_processes(self):
+        """By whole groups: such a signal reaches whoever is being born, too. A process by itself may be
+        gone, with another one in its place, before a signal for it can be sent."""
+        while groups := self.groups():
             for group in groups:
                 kill_group_quietly(group)
             if time.monotonic() > self.deadline:
                 raise Failed("the job does not end after SIGKILL" + self.where_it_hangs())
+            time.sleep(POLL_SECONDS)
+
+    def kill(self):
+        self.guest()
+        self.learn_sessions()
+        # As a machine that fails does: stopped first, so that none sees another one end.
+        for group in self.groups():
+            kill_group_quietly(group, signal.SIGSTOP)
+        self.end_processes()
+        while self.agent():  # it ends with the last process; one may have begun a session meanwhile
+            self.learn_sessions()
+            self.end_processes()
+            if time.monotonic() > self.deadline:
+                raise Failed("the agent does not end with its job" + self.where_it_hangs())
             time.sleep(POLL_SECONDS)
         left = max(0.1, self.deadline - time.monotonic())
         try:
@@ -283,9 +295,10 @@ class Trial:
             time.sleep(0.02)
 
     def end(self):
-        if self.process is not None and self.process.poll() is None:
-            for pid in [*self.guests(), self.process.pid]:
-                kill_quietly(pid)
+        if self.process is not None:
+            self.deadline = time.monotonic() + 20
+            self.learn_sessions()
+            self.end_processes()
             self.process.wait()
 
     def kill_leftovers(self):
@@ -297,17 +310,9 @@ def is_zombie(pid):
     return outside.optional(f"/proc/{pid}/stat").rpartition(")")[2][1:2] in ("Z", "X", "")
 
 
-def group_of(pid):
-    """A set of one, or of none: for those who are gone, and for the driver's own group."""
+def kill_group_quietly(group, order=signal.SIGKILL):
     try:
-        return {os.getpgid(pid)} - {os.getpgrp()}
-    except ProcessLookupError:
-        return set()
-
-
-def kill_group_quietly(group):
-    try:
-        os.killpg(group, signal.SIGKILL)
+        os.killpg(group, order)
     except ProcessLookupError:
         pass
 
