@@ -86,9 +86,9 @@ Result<bool> capture_inherited(CaptureContext& context, OpenFile& file,
   std::string what;
   if (is_pipe(file)) {
     if (!pipe_leads_outside(context, file)) return false;
-    // A FIFO is opened again by whoever knows its name; a reader that never had a writer looks like this.
+    // So looks the reader of a FIFO that never had a writer, too; whoever knows its name may come as one.
     const bool is_fifo = !file.link.starts_with("pipe:[");
-    if (is_fifo && standard_stream(context, file) < 0) return false;
+    if (is_fifo && file.readable() && standard_stream(context, file) < 0) return false;
     what = "pipe";
   } else if (S_ISSOCK(file.info.st_mode)) {
     CAIRN_ASSIGN(const bool outside, socket_leads_outside(context, file));

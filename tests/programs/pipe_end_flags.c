@@ -2,6 +2,7 @@
 // by way of /proc are those of an open().
 //
 // flavours: all
+// not: busy because pipes that outlive its exec send signals that are ignored no more
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
