@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "resources/inet_queue.h"
 #include "resources/socket_diag.h"
 #include "resources/socket_options.h"
 #include "resources/socket_queue.h"
@@ -35,35 +36,13 @@ Result<Fd> new_socket(const InetSocket& record) {
   return fd;
 }
 
-std::string without_port(std::string raw) {
-  sockaddr_storage address{};
-  std::memcpy(&address, raw.data(), std::min(raw.size(), sizeof address));
-  (address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
-                                 : reinterpret_cast<sockaddr_in*>(&address)->sin_port) = 0;
-  return {reinterpret_cast<const char*>(&address), raw.size()};
-}
-
-// Binds to the address. Where its port is taken, connect() is to choose that very port (Linux 6.3), which
-// it may with another peer, or over a connection to this one that ended a second ago (net.ipv4.tcp_tw_reuse).
-bool bind_or_choose(int fd, const std::string& raw) {
-  if (::bind(fd, address_of(raw), length_of(raw)) == 0) return true;
-  const auto port = ntohs(endpoint_of(raw).port);
-  const std::uint32_t range = static_cast<std::uint32_t>(port) << 16 | port;
-  const int yes = 1;
-  const auto address = without_port(raw);
-  return errno == EADDRINUSE &&
-         ::setsockopt(fd, IPPROTO_IP, kIpLocalPortRange, &range, sizeof range) == 0 &&
-         ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes) == 0 &&
-         ::bind(fd, address_of(address), length_of(address)) == 0;
-}
-
 // Speaks up once more as the other end of an ended connection, which is answered by a state of long
 // ago and resets it (RFC 1337 calls this an assassination).
 void end_time_wait(int family, const TcpDiagnosis& ended) {
   const Fd other(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int yes = 1;
   (void)::setsockopt(other.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (!bind_or_choose(other.get(), ended.remote)) return;
+  if (!bind_as_client(other.get(), ended.remote)) return;
   (void)::connect(other.get(), address_of(ended.local), length_of(ended.local));
   pollfd answer{other.get(), POLLOUT, 0};
   (void)::poll(&answer, 1, static_cast<int>(kPause.count()));
@@ -125,12 +104,20 @@ bool once_ports_are_free(const std::set<in_port_t>& ports, Try attempt) {
   return true;
 }
 
+bool is_any(const Endpoint& endpoint) {
+  const auto& address = endpoint.address;
+  return std::all_of(address.begin(), address.begin() + 10, [](auto byte) { return byte == 0; }) &&
+         std::all_of(address.begin() + 12, address.end(), [](auto byte) { return byte == 0; });
+}
+
+bool is_listener_of(const image::KernelObject& object, const InetSocket& server) {
+  return object.has_inet_socket() && object.inet_socket().state() == InetSocket::LISTENING &&
+         listens_at(object.inet_socket().local().raw(), server.local().raw());
+}
+
 Result<int> listener_for(RebuildJob& job, const InetSocket& server, Fd& own) {
-  const auto port = endpoint_of(server.local().raw()).port;
   for (const auto& object : job.objects) {
-    if (!object.has_inet_socket() || object.inet_socket().state() != InetSocket::LISTENING ||
-        endpoint_of(object.inet_socket().local().raw()).port != port)
-      continue;
+    if (!is_listener_of(object, server)) continue;
     if (!job.made.contains(object.id())) {
       CAIRN_ASSIGN(job.made[object.id()], make_bound(object.inet_socket()));
     }
@@ -147,23 +134,12 @@ Result<int> listener_for(RebuildJob& job, const InetSocket& server, Fd& own) {
   return own.get();
 }
 
-// A port that the kernel chose when the socket was connected may have been in use with other
-// addresses then, and may be so now, by whomever.
-Result<Fd> make_client(const InetSocket& record) {
-  CAIRN_ASSIGN(Fd fd, new_socket(record));
-  const auto& raw = record.local().raw();
-  if (endpoint_of(raw).port == 0 || bind_or_choose(fd.get(), raw)) return fd;
-  return make_bound(record);
-}
-
-// What make_client has set for the time until it is connected; older kernels do not know these.
-void choose_ports_as_saved(int fd, const InetSocket& record) {
-  for (const int name : {kIpLocalPortRange, IP_BIND_ADDRESS_NO_PORT}) {
-    std::string value(sizeof(int), '\0');
-    for (const auto& option : record.options())
-      if (option.level() == IPPROTO_IP && option.name() == name) value = option.value();
-    (void)::setsockopt(fd, IPPROTO_IP, name, value.data(), length_of(value));
-  }
+std::string without_port(std::string raw) {
+  sockaddr_storage address{};
+  std::memcpy(&address, raw.data(), std::min(raw.size(), sizeof address));
+  (address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                 : reinterpret_cast<sockaddr_in*>(&address)->sin_port) = 0;
+  return {reinterpret_cast<const char*>(&address), raw.size()};
 }
 
 std::string loopback_address(int domain) {
@@ -253,6 +229,12 @@ Endpoint endpoint_of(const std::string& raw) {
   return endpoint;
 }
 
+bool listens_at(const std::string& listener, const std::string& raw) {
+  const auto here = endpoint_of(listener);
+  const auto wanted = endpoint_of(raw);
+  return here.port == wanted.port && (is_any(here) || here.address == wanted.address);
+}
+
 bool is_loopback(const std::string& raw) {
   const auto address = endpoint_of(raw).address;
   constexpr std::array<unsigned char, 16> kV6{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
@@ -290,22 +272,74 @@ Result<Fd> make_bound(const InetSocket& record) {
   return fd;
 }
 
+// Waits for it, whether the socket is one that waits or not; a listener that has no room answers late.
 Result<> connect_again(int fd, const std::string& to) {
   const auto until = Clock::now() + kPortTime;
-  while (::connect(fd, address_of(to), length_of(to)) != 0) {
-    if (errno != EADDRNOTAVAIL || Clock::now() > until)
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return os_failure("F_SETFL");
+  while (::connect(fd, address_of(to), length_of(to)) != 0 && errno != EISCONN) {
+    const bool under_way = errno == EINPROGRESS || errno == EALREADY;
+    if ((!under_way && errno != EADDRNOTAVAIL) || Clock::now() > until)
       return os_failure("connect a socket again to", describe_address(to));
-    std::this_thread::sleep_for(kPause);
+    pollfd connected{fd, POLLOUT, 0};
+    if (under_way)
+      (void)::poll(&connected, 1, static_cast<int>(kPause.count()));
+    else
+      std::this_thread::sleep_for(kPause);
   }
+  if (::fcntl(fd, F_SETFL, flags) != 0) return os_failure("F_SETFL");
   return {};
 }
 
+bool bind_as_client(int fd, const std::string& raw) {
+  const auto port = ntohs(endpoint_of(raw).port);
+  if (port == 0 || ::bind(fd, address_of(raw), length_of(raw)) == 0) return true;
+  const std::uint32_t range = static_cast<std::uint32_t>(port) << 16 | port;
+  const int yes = 1;
+  const auto address = without_port(raw);
+  return errno == EADDRINUSE &&
+         ::setsockopt(fd, IPPROTO_IP, kIpLocalPortRange, &range, sizeof range) == 0 &&
+         ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes) == 0 &&
+         ::bind(fd, address_of(address), length_of(address)) == 0;
+}
+
+Result<Fd> make_client(const InetSocket& record) {
+  CAIRN_ASSIGN(Fd fd, new_socket(record));
+  if (bind_as_client(fd.get(), record.local().raw())) return fd;
+  return make_bound(record);
+}
+
+// Older kernels do not know these.
+void choose_ports_as_saved(int fd, const InetSocket& record) {
+  for (const int name : {kIpLocalPortRange, IP_BIND_ADDRESS_NO_PORT}) {
+    std::string value(sizeof(int), '\0');
+    for (const auto& option : record.options())
+      if (option.level() == IPPROTO_IP && option.name() == name) value = option.value();
+    (void)::setsockopt(fd, IPPROTO_IP, name, value.data(), length_of(value));
+  }
+}
+
+InetSocket mirror(const InetSocket& record) {
+  InetSocket other;
+  other.set_domain(record.domain());
+  other.set_type(record.type());
+  other.set_protocol(record.protocol());
+  other.set_state(InetSocket::CONNECTED);
+  *other.mutable_local() = record.peer();
+  *other.mutable_peer() = record.local();
+  return other;
+}
+
+Result<> make_gone(const InetSocket& end) {
+  CAIRN_ASSIGN(const Fd client, make_client(mirror(end)));
+  CAIRN_TRY(connect_again(client.get(), end.local().raw()));
+  const RoomyBuffers room(client.get());
+  return send_tcp_queue(client.get(), end);
+}
+
 bool has_listener(const RebuildJob& job, const InetSocket& record) {
-  const auto port = endpoint_of(record.local().raw()).port;
-  return std::any_of(job.objects.begin(), job.objects.end(), [&](const auto& object) {
-    return object.has_inet_socket() && object.inet_socket().state() == InetSocket::LISTENING &&
-           endpoint_of(object.inet_socket().local().raw()).port == port;
-  });
+  return std::any_of(job.objects.begin(), job.objects.end(),
+                     [&](const auto& object) { return is_listener_of(object, record); });
 }
 
 Result<std::pair<Fd, Fd>> make_connection(RebuildJob& job, const InetSocket& server,
@@ -336,16 +370,8 @@ Result<Fd> make_ended(RebuildJob& job, const InetSocket& record) {
     CAIRN_ASSIGN(fd, make_refused(record));
   } else {
     CAIRN_ASSIGN(auto ends, make_for_ending(job, record));
-    int unread = 0;
-    {
-      const RoomyBuffers room_to_send(ends.second.get());
-      const RoomyBuffers room_to_receive(ends.first.get());
-      for (const auto& message : record.queue()) {
-        CAIRN_TRY(send_message(job.members.front(), ends.second.get(), message, {}));
-        unread += static_cast<int>(message.data().size());
-      }
-      CAIRN_TRY(wait_for_bytes(ends.first.get(), unread));
-    }
+    if (record.queue_size() > 0)
+      CAIRN_TRY(send_tcp_queue(ends.second.get(), ends.first.get(), record));
     const linger reset{1, 0};
     if (::setsockopt(ends.second.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset) != 0)
       return os_failure("SO_LINGER");

@@ -26,6 +26,8 @@ struct Endpoint {
 };
 Endpoint endpoint_of(const std::string& raw);  // of a struct sockaddr_*
 bool is_loopback(const std::string& raw);
+// A listening socket of the one address accepts connections to the other. One port may have several.
+bool listens_at(const std::string& listener, const std::string& raw);
 std::string describe_address(const std::string& raw);
 inline const sockaddr* address_of(const std::string& raw) {
   return reinterpret_cast<const sockaddr*>(raw.data());
@@ -42,6 +44,19 @@ void free_ports(const RebuildJob& job);
 Result<Fd> make_bound(const image::InetSocket& record);
 
 Result<> connect_again(int fd, const std::string& to);
+
+// A port that the kernel chose when the socket was connected may have been in use with other
+// addresses then, and may be so now, by whomever; bind() refuses it. So it is chosen by connect()
+// once more, out of a range of one (Linux 6.3), and the range is as saved afterwards.
+bool bind_as_client(int fd, const std::string& raw);
+Result<Fd> make_client(const image::InetSocket& record);
+void choose_ports_as_saved(int fd, const image::InetSocket& record);
+
+// The record of an end that is not there any more: that of the one that is, seen from there.
+image::InetSocket mirror(const image::InetSocket& record);
+
+// A client that has connected, sent what the other end holds, and closed.
+Result<> make_gone(const image::InetSocket& end);
 
 bool has_listener(const RebuildJob& job, const image::InetSocket& record);
 

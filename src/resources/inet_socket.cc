@@ -19,7 +19,9 @@
 #include <cstring>
 #include <thread>
 
+#include "resources/inet_backlog.h"
 #include "resources/inet_make.h"
+#include "resources/inet_queue.h"
 #include "resources/socket_diag.h"
 #include "resources/socket_options.h"
 #include "resources/socket_queue.h"
@@ -42,25 +44,13 @@ bool matches(const OpenFile& file) {
          (*protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP || *protocol == IPPROTO_UDPLITE);
 }
 
-bool is_tcp(const OpenFile& file) {
-  const auto type = socket_option(file.copy.get(), SOL_SOCKET, SO_TYPE);
-  return type && *type == SOCK_STREAM;
-}
-
-Result<tcp_info> info_of(int fd) {
-  tcp_info info{};
-  socklen_t bytes = sizeof info;
-  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return os_failure("TCP_INFO");
-  return info;
-}
-
 const OpenFile* other_end(const CaptureContext& context, const OpenFile& file) {
   const auto local = local_address(file.copy.get());
   if (!local) return nullptr;
   const auto here = endpoint_of(*local);
   const auto there = endpoint_of(peer_address(file.copy.get()));
   for (const auto& other : context.job.files) {
-    if (&other == &file || !matches(other) || !is_tcp(other)) continue;
+    if (&other == &file || !is_tcp(other)) continue;
     const auto address = local_address(other.copy.get());
     if (address && endpoint_of(*address) == there &&
         endpoint_of(peer_address(other.copy.get())) == here)
@@ -69,123 +59,11 @@ const OpenFile* other_end(const CaptureContext& context, const OpenFile& file) {
   return nullptr;
 }
 
-const OpenFile* listener_at(const CaptureContext& context, const std::string& raw) {
-  const auto wanted = endpoint_of(raw);
-  for (const auto& other : context.job.files) {
-    if (!matches(other) || !is_tcp(other)) continue;
-    const auto listening = socket_option(other.copy.get(), SOL_SOCKET, SO_ACCEPTCONN);
-    const auto address = local_address(other.copy.get());
-    if (listening && *listening != 0 && address && endpoint_of(*address).port == wanted.port)
-      return &other;
-  }
-  return nullptr;
-}
-
-// A sender that found no room asks again, and later each time (the probe timer, up to two minutes): nothing
-// makes its receiver tell it of new room before. How long it will not ask; 0: it is not waiting for that.
-Result<std::chrono::milliseconds> time_to_next_probe(const OpenFile& sender) {
-  for (const int family : {AF_INET, AF_INET6}) {
-    CAIRN_ASSIGN(const auto all, diagnose_tcp(family));
-    for (const auto& one : all)
-      if (one.inode == sender.info.st_ino && one.timer == kTcpProbeTimer) return one.timer_left;
-  }
-  return std::chrono::milliseconds(0);
-}
-
-// Copying is only possible from the receiver's queue: what the sender still holds must get there.
-Result<> wait_until_sent(const OpenFile& sender, const OpenFile& receiver) {
-  int unsent = 0;
-  if (::ioctl(sender.copy.get(), SIOCOUTQ, &unsent) != 0) return os_failure("SIOCOUTQ");
-  if (unsent == 0) return {};
-  const RoomyBuffers room(receiver.copy.get());
-  CAIRN_ASSIGN(const auto probe, time_to_next_probe(sender));
-  const auto until = Clock::now() + probe + kDrainTime;
-  for (;;) {
-    if (::ioctl(sender.copy.get(), SIOCOUTQ, &unsent) != 0) return os_failure("SIOCOUTQ");
-    if (unsent == 0) return {};
-    if (Clock::now() > until)
-      return cannot_save(sender, fmt::format("a TCP connection with {} bytes that its receiver has no "
-                                             "room for", unsent));
-    std::this_thread::sleep_for(kPause);
-  }
-}
-
 bool is_readable_to_its_end(int fd, short* all = nullptr) {
   pollfd state{fd, POLLIN | POLLRDHUP, 0};
   ::poll(&state, 1, 0);
   if (all != nullptr) *all = state.revents;
   return (state.revents & POLLRDHUP) != 0;
-}
-
-Result<int> unread_bytes(int fd) {
-  int bytes = 0;
-  if (::ioctl(fd, SIOCINQ, &bytes) != 0) return os_failure("ask how much a socket holds");
-  return bytes;
-}
-
-Result<> set_int(int fd, int name, int value) {
-  if (::setsockopt(fd, SOL_SOCKET, name, &value, sizeof value) != 0)
-    return os_failure("set a socket option", fmt::format("({})", name));
-  return {};
-}
-
-Result<std::string> peek_bytes(int fd, int bytes) {
-  std::string data(static_cast<std::size_t>(bytes), '\0');
-  if (bytes == 0) return data;  // asking for nothing would take an error that waits
-  const ssize_t got = ::recv(fd, data.data(), data.size(), MSG_PEEK | MSG_DONTWAIT);
-  if (got < 0) return os_failure("look into a socket's queue");
-  data.resize(static_cast<std::size_t>(got));
-  return data;
-}
-
-// A look ends at the urgent mark. What is behind it is seen by one that begins there, which the
-// kernel does for TCP since Linux 6.9.
-Result<std::string> peek_behind_mark(const OpenFile& file, int mark, int total) {
-  const int fd = file.copy.get();
-  if (mark == 0) return peek_bytes(fd, total);
-  const auto own_offset = socket_option(fd, SOL_SOCKET, SO_PEEK_OFF);
-  if (!own_offset || !set_int(fd, SO_PEEK_OFF, mark))
-    return cannot_save(file, "a TCP connection with data behind urgent data");
-  auto data = peek_bytes(fd, total - mark);
-  CAIRN_TRY(set_int(fd, SO_PEEK_OFF, *own_offset));
-  return data;
-}
-
-// `is_inline` is how the urgent byte is received; while we look it is among the others.
-Result<> copy_inline(const OpenFile& file, bool is_inline, int before_mark, InetSocket& record) {
-  const int fd = file.copy.get();
-  CAIRN_ASSIGN(const int total, unread_bytes(fd));
-  int at_mark = 0;
-  if (::ioctl(fd, SIOCATMARK, &at_mark) != 0) at_mark = 0;  // not connected any more
-  CAIRN_ASSIGN(auto first, peek_bytes(fd, total));
-  int mark = is_inline ? static_cast<int>(first.size()) : before_mark;
-  if (at_mark != 0) mark = 0;
-  if (mark >= total) {
-    if (total > 0) record.add_queue()->set_data(std::move(first));
-    return {};
-  }
-  CAIRN_ASSIGN(auto rest, peek_behind_mark(file, mark, total));
-  if (rest.size() != static_cast<std::size_t>(total - mark))
-    return cannot_save(file, "a TCP connection whose urgent data cannot be told apart");
-  record.add_queue()->set_data(first.substr(0, static_cast<std::size_t>(mark)));
-  record.set_urgent(rest.substr(0, 1));
-  record.add_queue()->set_data(rest.substr(1));
-  return {};
-}
-
-// With urgent data: what is before it, and what is behind it.
-Result<> copy_tcp_queue(const OpenFile& file, InetSocket& record) {
-  const int fd = file.copy.get();
-  CAIRN_ASSIGN(const int is_inline, socket_option(fd, SOL_SOCKET, SO_OOBINLINE));
-  CAIRN_ASSIGN(const int before_mark, unread_bytes(fd));
-  char urgent = 0;
-  const bool waits = ::recv(fd, &urgent, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) == 1;
-  CAIRN_TRY(set_int(fd, SO_OOBINLINE, 1));
-  auto copied = copy_inline(file, is_inline != 0, before_mark, record);
-  CAIRN_TRY(set_int(fd, SO_OOBINLINE, is_inline));
-  if (copied && !record.urgent().empty() && is_inline == 0 && !waits)
-    return cannot_save(file, "a TCP connection whose urgent data was read ahead of the rest");
-  return copied;
 }
 
 // Reset, refused or ended on both sides, or never anything.
@@ -196,7 +74,7 @@ Result<> capture_closed(const OpenFile& file, const tcp_info& info, InetSocket& 
   record.set_state(InetSocket::CLOSED);
   record.set_refused((info.tcpi_options & kAgreedUpon) == 0 && info.tcpi_bytes_received == 0);
   if (events & POLLERR) record.set_pending_error(record.refused() ? ECONNREFUSED : ECONNRESET);
-  return copy_tcp_queue(file, record);
+  return copy_tcp_queue(file, file.copy.get(), record);
 }
 
 // The kernel tells the address only when it is connected, except here.
@@ -222,12 +100,12 @@ Result<> capture_ended_by_drain(const CaptureContext& context, const OpenFile& f
     if (other.object_id != peer_id) continue;
     if (const auto address = local_address(other.copy.get())) record.mutable_peer()->set_raw(*address);
   }
-  return copy_tcp_queue(file, record);
+  return copy_tcp_queue(file, file.copy.get(), record);
 }
 
 Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record) {
   const int fd = file.copy.get();
-  CAIRN_ASSIGN(const auto info, info_of(fd));
+  CAIRN_ASSIGN(const auto info, tcp_info_of(fd));
   record.set_state(InetSocket::UNCONNECTED);
   if (const auto ended = context.job.ended_by_drain.find(file.object_id);
       ended != context.job.ended_by_drain.end())
@@ -236,17 +114,7 @@ Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record
   if (info.tcpi_state == kListen) {
     record.set_state(InetSocket::LISTENING);
     record.set_backlog(static_cast<std::int32_t>(info.tcpi_sacked));
-    const auto here = endpoint_of(record.local().raw());
-    for (const auto& client : context.job.files) {
-      if (!matches(client) || !is_tcp(client)) continue;
-      const auto peer = peer_address(client.copy.get());
-      if (!peer.empty() && endpoint_of(peer).port == here.port &&
-          other_end(context, client) == nullptr) {
-        CAIRN_ASSIGN(const auto theirs, info_of(client.copy.get()));
-        if (theirs.tcpi_state == kEstablished) record.add_pending_object_ids(client.object_id);
-      }
-    }
-    return {};  // those who wait from outside of the job are reset with it
+    return capture_backlog(context, file, record);
   }
   if (info.tcpi_state == kSynSent) return capture_connecting(file, record);
   if (info.tcpi_state == kSynReceived)
@@ -260,22 +128,19 @@ Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record
   if (const auto* peer = other_end(context, file); peer != nullptr) {
     record.set_state(InetSocket::CONNECTED);
     record.set_peer_object_id(peer->object_id);
-    CAIRN_TRY(wait_until_sent(*peer, file));
-    CAIRN_ASSIGN(const auto theirs, info_of(peer->copy.get()));
+    CAIRN_TRY(wait_until_sent(*peer, fd));
+    CAIRN_ASSIGN(const auto theirs, tcp_info_of(peer->copy.get()));
     if (theirs.tcpi_state == kClosed) context.job.ended_by_drain[peer->object_id] = file.object_id;
   } else if (info.tcpi_state == kCloseWait && is_loopback(record.peer().raw())) {
     record.set_state(InetSocket::PEER_CLOSED);
-  } else if (listener_at(context, record.peer().raw()) != nullptr &&
-             is_loopback(record.peer().raw())) {
-    if (info.tcpi_bytes_acked > 1 || info.tcpi_notsent_bytes > 0)
-      return cannot_save(file, "a TCP connection with data that was not accepted yet");
-    record.set_state(InetSocket::PENDING);
+  } else if (waits_at_listener(context, record)) {
+    record.set_state(InetSocket::PENDING);  // what it has sent is its listener's
     return {};
   } else {  // to the outside: there it ends with this process
     record.set_state(InetSocket::CLOSED);
     record.set_pending_error(ECONNRESET);
   }
-  return copy_tcp_queue(file, record);
+  return copy_tcp_queue(file, file.copy.get(), record);
 }
 
 Result<> capture_udp(CaptureContext& context, OpenFile& file, InetSocket& record) {
@@ -311,18 +176,6 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
 
 // --- rebuild
 
-// The record of an end that is not there any more: the mirror of the one that is.
-InetSocket mirror(const InetSocket& record) {
-  InetSocket other;
-  other.set_domain(record.domain());
-  other.set_type(record.type());
-  other.set_protocol(record.protocol());
-  other.set_state(InetSocket::CONNECTED);
-  *other.mutable_local() = record.peer();
-  *other.mutable_peer() = record.local();
-  return other;
-}
-
 bool is_first(const RebuildJob& job, const image::KernelObject& object) {
   const auto first = std::find_if(job.objects.begin(), job.objects.end(),
                                   [](const auto& each) { return each.has_inet_socket(); });
@@ -334,6 +187,7 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   if (is_first(context.job, object)) free_ports(context.job);
   const bool connected = record.state() == InetSocket::CONNECTED;
   if (record.state() == InetSocket::CLOSED) return make_ended(context.job, record);
+  if (record.state() == InetSocket::PENDING) return make_client(record);
   if (record.type() != SOCK_STREAM || (!connected && record.state() != InetSocket::PEER_CLOSED))
     return make_bound(record);
   InetSocket peer = mirror(record);
@@ -370,21 +224,7 @@ Result<> fill_stream(RebuildContext& context, const image::KernelObject& object)
                          ? lost->second.get()
                          : context.job.made.at(record.peer_object_id()).get();
   const int receiver = context.job.made.at(object.id()).get();
-  const RoomyBuffers room_to_send(sender);
-  const RoomyBuffers room_to_receive(receiver);
-  CAIRN_TRY(set_int(receiver, SO_OOBINLINE, 1));  // else what is behind the mark is not counted
-  int unread = 0;
-  for (int i = 0; i < record.queue_size(); ++i) {
-    if (i == 1 && !record.urgent().empty()) {
-      if (::send(sender, record.urgent().data(), 1, MSG_OOB | MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
-        return os_failure("send urgent data again");
-      ++unread;
-    }
-    if (record.queue(i).data().empty()) continue;
-    CAIRN_TRY(send_message(context, sender, record.queue(i), {}));
-    unread += static_cast<int>(record.queue(i).data().size());
-  }
-  return wait_for_bytes(receiver, unread);
+  return send_tcp_queue(sender, receiver, record);
 }
 
 Result<> fill_datagrams(RebuildContext& context, const image::KernelObject& object) {
@@ -474,15 +314,28 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   } else {
     if (record.state() != InetSocket::CLOSED) CAIRN_TRY(fill_stream(context, object));
     if (record.state() == InetSocket::CONNECTING) CAIRN_TRY(begin_to_connect(fd, peer));
-    if (record.state() == InetSocket::PENDING) CAIRN_TRY(connect_again(fd, peer));
   }
-  return restore_options(fd, record.options());
+  CAIRN_TRY(restore_options(fd, record.options()));
+  if (record.state() == InetSocket::LISTENING) return fill_backlog(context.job, record);
+  return {};
 }
 
 }  // namespace
 
+bool is_tcp(const OpenFile& file) {
+  const auto type = matches(file) ? socket_option(file.copy.get(), SOL_SOCKET, SO_TYPE) : 0;
+  return type && *type == SOCK_STREAM;
+}
+
+Result<tcp_info> tcp_info_of(int fd) {
+  tcp_info info{};
+  socklen_t bytes = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return os_failure("TCP_INFO");
+  return info;
+}
+
 Result<bool> inet_leads_outside(CaptureContext& context, const OpenFile& file) {
-  if (!matches(file) || !is_tcp(file) || peer_address(file.copy.get()).empty()) return false;
+  if (!is_tcp(file) || peer_address(file.copy.get()).empty()) return false;
   return other_end(context, file) == nullptr && !is_loopback(peer_address(file.copy.get()));
 }
 
@@ -491,6 +344,9 @@ Result<> shut_inet_sockets(RebuildJob& job) {
     const auto made = job.made.find(object.id());
     if (!object.has_inet_socket() || made == job.made.end()) continue;
     const auto& record = object.inet_socket();
+    // Those whose listener had no room for them come after all others.
+    if (record.state() == InetSocket::PENDING && peer_address(made->second.get()).empty())
+      CAIRN_TRY(begin_to_connect(made->second.get(), record.peer().raw()));
     // One that is not connected says so, and is shut all the same.
     for (const auto& [shut, how] :
          {std::pair(record.write_shut(), SHUT_WR), {record.read_shut(), SHUT_RD}})
