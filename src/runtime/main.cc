@@ -12,6 +12,7 @@
 #include "runtime/intercept/cpu_view.h"
 #include "runtime/intercept/door.h"
 #include "runtime/intercept/entry.h"
+#include "runtime/intercept/extended_state.h"
 #include "runtime/intercept/front.h"
 #include "runtime/intercept/vdso.h"
 #include "runtime/loader/agent_start.h"
@@ -91,6 +92,7 @@ extern "C" [[noreturn]] void cairn_main(std::uint64_t* stack) {
   inherit_signals(t, boot);
   install_host_actions();
   arm_process(boot.seccomp);
+  if (boot.operation == BootOperation::kRestore) measure_extended_state();
   arm_cpu_view();
   arm_thread(t);
   adopt_journal(nullptr);

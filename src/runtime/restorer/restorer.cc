@@ -3,7 +3,6 @@
 #include "abi/arena.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
-#include "runtime/intercept/extended_state.h"
 #include "runtime/link/server.h"
 #include "runtime/restorer/make_threads.h"
 #include "sys/syscall.h"
@@ -29,7 +28,6 @@ void restore_process(const KernelStart& start, const BootOptions& boot) {
   std::uint64_t all = ~0ULL;
   (void)sys::call(__NR_rt_sigprocmask, 2, sys::address(&all), 0, 8);
   empty_guest_space();
-  measure_extended_state();
   static LinkServer server;
   if (!server.connect(abi::LinkPurpose::kRestore, -1, 0)) die("cannot reach the agent of this restart");
   bool complete = server.serve(t);
