@@ -30,11 +30,6 @@ Action once(ThreadBlock* t, PostHandler post) {
   return Action::kTail;
 }
 
-bool agent_is_gone() {
-  auto agent = static_cast<std::uint64_t>(abi::job_segment()->agent_pid.load());
-  return sys::call(__NR_kill, agent, 0).raw == -kESRCH;
-}
-
 bool defers(const ThreadBlock* t) {
   return t->deferring != 0 && t->deferring_in == t->process->real_pid;
 }

@@ -76,6 +76,11 @@ void attach_job(const char* path) {
 
 bool job_attached() { return g_attached; }
 
+bool agent_is_gone() {
+  auto agent = static_cast<std::uint64_t>(abi::job_segment()->agent_pid.load());
+  return sys::call(__NR_kill, agent, 0).raw == -kESRCH;
+}
+
 const char* segment_path() { return g_attached ? g_segment_path : ""; }
 
 std::int32_t reserve_slot(bool child_borrows) {

@@ -10,6 +10,7 @@ namespace cairn::runtime {
 // member of any job.
 void attach_job(const char* segment_path);
 bool job_attached();
+bool agent_is_gone();  // it was killed: an agent outlives its job
 const char* segment_path();
 
 // A slot for the child of a fork under way; -1: there is none.

@@ -1,10 +1,11 @@
-// A parked thread sits in its front handler, on its signal stack, all signals blocked. The agent and
-// the process meet in the slot of the job segment (abi/segment.h):
+// A parked thread sits in its front handler, on its signal stack, all signals blocked. The agent
+// and the process meet in the slot of the job segment (abi/segment.h):
 //
 //   agent                                    thread
 //   freeze_word = odd n, park signals  --->  parked += 1, waits on freeze_word
 //   all parked? serve_tid = one, wake  --->  that one sets it to 0, connects and serves the link
 //   kThaw (or the connection ends)     --->  freeze_word = 0, wake; all go on, parked -= 1
+//   (is killed before it connects)           freeze_word = 0 by whoever looks first
 //
 // freeze_word is compared with the value of this request, so a thread that was about to wait when
 // the process was thawed and frozen again waits for the right thing.
@@ -30,8 +31,19 @@ void futex_wake(std::atomic<Word>* word) {
   (void)sys::call(__NR_futex, sys::address(word), kFutexWake, 0x7fffffff);
 }
 
+// Not for ever: nobody wakes a process whose agent was killed before anyone here was connected to
+// it.
 void futex_wait(std::atomic<std::uint32_t>* word, std::uint32_t value) {
-  (void)sys::call(__NR_futex, sys::address(word), kFutexWait, value, 0);
+  Timespec look{1, 0};
+  (void)sys::call(__NR_futex, sys::address(word), kFutexWait, value, sys::address(&look));
+}
+
+void thaw_without_agent(abi::ProcessSlot* slot, std::uint32_t word) {
+  if (!agent_is_gone()) return;
+  std::uint32_t expected = word;
+  abi::job_segment()->freeze_word.compare_exchange_strong(expected, 0);  // for those who are born
+  expected = word;
+  if (slot->freeze_word.compare_exchange_strong(expected, 0)) futex_wake(&slot->freeze_word);
 }
 
 // A call that this park interrupted goes on afterwards; the guest never hears of it. (Without
@@ -79,6 +91,7 @@ void hold(ThreadBlock* t, abi::ProcessSlot* slot, std::uint32_t word) {
     serve_if_chosen(t, slot, word);
     run_thread_calls(t);
     if (slot->freeze_word.load() == word) futex_wait(&slot->freeze_word, word);
+    thaw_without_agent(slot, word);
   }
   __atomic_store_n(&t->parked, 0, __ATOMIC_RELEASE);
   slot->parked.fetch_sub(1);
