@@ -36,6 +36,8 @@ constexpr milliseconds kClientTimeout{2'000};
 constexpr milliseconds kLastLook{250};
 constexpr milliseconds kRefresh{2'000};
 constexpr milliseconds kSlotRound{5};
+// For a worker that may wait for a disk or file server for ever, once the job has ended.
+constexpr milliseconds kWorkerEnd{2'000};
 
 // What a program that asked is told; a refusal has no errno of the kernel's.
 int result_code(const Result<checkpoint::Outcome>& outcome) {
@@ -74,12 +76,14 @@ class Agent {
   void enqueue(Order order);
   void work(const std::stop_token& stop);
   void make_checkpoint(Order order);
+  void finished(Order& order, const Result<checkpoint::Outcome>& outcome);
   void prune(Order order);
   Result<> prune_journals();
   void restart_job();
   void superseded();
   void process_ended(RealPid pid);
   void end_if_empty();
+  void end_without_stuck_worker();
 
   AgentSettings settings_;
   Station station_;
@@ -100,6 +104,9 @@ class Agent {
   std::condition_variable_any orders_changed_;
   std::deque<Order> orders_;
   bool busy_ = false;
+  bool stuck_ = false;  // in a checkpoint that was given up
+  bool restarting_ = false;
+  bool worker_ended_ = false;
   Json last_checkpoint_;
   std::jthread worker_;
 };
@@ -107,12 +114,24 @@ class Agent {
 Agent::~Agent() {
   if (worker_.joinable()) {
     worker_.request_stop();
+    end_without_stuck_worker();
     worker_.join();
   }
   api_.reset();
   plans_.reset();
   watch_.reset();
   remove_run_directory(settings_.job);
+}
+
+// Whoever waits for a disk that does not answer cannot be joined: the agent ends as if it was
+// killed, which leaves nothing that a next owner would not clear up.
+void Agent::end_without_stuck_worker() {
+  std::unique_lock lock(orders_mutex_);
+  if (!stuck_ && !restarting_) return;
+  if (orders_changed_.wait_for(lock, kWorkerEnd, [this] { return worker_ended_; })) return;
+  log_event(LogLevel::kError, "the store does not answer: ending without it");
+  remove_run_directory(settings_.job);
+  ::_exit(1);
 }
 
 Result<> Agent::start_restart() {
@@ -164,6 +183,7 @@ Result<> Agent::serve() {
   api_.emplace(segment()->api, [this](std::uint32_t ticket) {
     enqueue({.request = {}, .ticket = ticket, .client = {}});
   });
+  restarting_ = plan_ != nullptr;
   worker_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
   auto ran = loop_->run();
   log_info("job ended");
@@ -248,6 +268,15 @@ void Agent::wait_for_processes(const Deadline& deadline) {
 
 void Agent::enqueue(Order order) {
   const std::lock_guard lock(orders_mutex_);
+  if (stuck_ && (order.client || order.ticket)) {
+    const Error busy{
+        EBUSY, "an earlier checkpoint still waits for something that does not answer", {}};
+    Json answer = failure_answer(busy);
+    answer["job_goes_on"] = !live_slots(segment()).empty();
+    if (order.ticket) answer_tickets(segment()->api, *order.ticket, EBUSY);
+    if (order.client) (void)order.client->send(answer);
+    return;
+  }
   // One by the clock is not made up for when there is one on its way already.
   if (!order.client && !order.ticket && (busy_ || !orders_.empty())) return;
   orders_.push_back(std::move(order));
@@ -258,6 +287,7 @@ void Agent::enqueue(Order order) {
 void Agent::work(const std::stop_token& stop) {
   if (plan_) restart_job();
   std::unique_lock lock(orders_mutex_);
+  restarting_ = false;
   while (orders_changed_.wait(lock, stop, [this] { return !orders_.empty(); })) {
     Order order = std::move(orders_.front());
     orders_.pop_front();
@@ -265,13 +295,17 @@ void Agent::work(const std::stop_token& stop) {
     lock.unlock();
     order.prune_keep != 0 ? prune(std::move(order)) : make_checkpoint(std::move(order));
     lock.lock();
-    busy_ = false;
+    busy_ = stuck_ = false;
   }
+  worker_ended_ = true;
+  orders_changed_.notify_all();
 }
 
 void Agent::make_checkpoint(Order order) {
   // A client that went away does not stop what it asked for.
-  const auto tell = [&order](const Json& message) {
+  std::mutex telling;
+  const auto tell = [&order, &telling](const Json& message) {
+    const std::lock_guard lock(telling);
     if (order.client && !order.client->send(message)) order.client.reset();
   };
   checkpoint::Job job{*store_,
@@ -289,13 +323,23 @@ void Agent::make_checkpoint(Order order) {
   request.freeze_timeout = order.request.freeze_timeout;
   request.files = settings_.files;
   request.kill = order.request.kill;
-  ProgressFilter filter;
+  ProgressFilter filter;  // asked by one thread at a time
   request.progress = [&](std::string_view phase, std::uint64_t done, std::uint64_t total) {
     if (filter.worth_telling(phase, done, total)) tell(progress_message(phase, done, total));
   };
+  request.given_up = [&](const Error& late) {
+    log_error("checkpoint given up", "reason={}", log_value(late.message()));
+    {
+      const std::lock_guard lock(orders_mutex_);
+      stuck_ = true;
+    }
+    const std::lock_guard lock(telling);
+    finished(order, Failure(late));
+    order.ticket.reset();
+    order.client.reset();
+  };
   const auto outcome = checkpoint::checkpoint(job, request);
   set_log_generation(0);
-  Json answer = outcome ? checkpoint_answer(*outcome) : failure_answer(outcome.error());
   if (outcome) {
     log_info("checkpoint committed", "{}", checkpoint_log_fields(*outcome));
     if (settings_.keep != 0)
@@ -305,16 +349,22 @@ void Agent::make_checkpoint(Order order) {
       log_error("remove old journals", "reason={}", log_value(pruned.error().message()));
   } else {
     log_error("checkpoint failed", "reason={}", log_value(outcome.error().message()));
-    answer["job_goes_on"] = !live_slots(segment()).empty();
   }
+  finished(order, outcome);
+  if (!outcome && outcome.error().code == storage::kSuperseded) superseded();
+}
+
+// Everybody who asked is told.
+void Agent::finished(Order& order, const Result<checkpoint::Outcome>& outcome) {
+  Json answer = outcome ? checkpoint_answer(*outcome) : failure_answer(outcome.error());
+  if (!outcome) answer["job_goes_on"] = !live_slots(segment()).empty();
   {
     const std::lock_guard lock(orders_mutex_);
     last_checkpoint_ = answer;
   }
   if (outcome) segment()->api.generation.store(outcome->generation.number);
   if (order.ticket) answer_tickets(segment()->api, *order.ticket, result_code(outcome));
-  tell(answer);
-  if (!outcome && outcome.error().code == storage::kSuperseded) superseded();
+  if (order.client) (void)order.client->send(answer);
 }
 
 void Agent::prune(Order order) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,8 +33,14 @@ Result<SegmentFile> SegmentFile::map(int fd, const std::filesystem::path& path) 
 
 Result<SegmentFile> SegmentFile::open(const std::filesystem::path& path) {
   const Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!fd.valid()) return os_failure("open", path);
-  return map(fd.get(), path);
+  struct stat info {};
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return os_failure("open", path);
+  if (static_cast<std::size_t>(info.st_size) != kBytes)
+    return refusal("no job segment of this version:", path);
+  CAIRN_ASSIGN(SegmentFile file, map(fd.get(), path));
+  if (file->magic != abi::kSegmentMagic || file->version != abi::kSegmentVersion)
+    return refusal("no job segment of this version:", path);
+  return file;
 }
 
 Result<SegmentFile> SegmentFile::create(const std::filesystem::path& path,

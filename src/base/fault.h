@@ -7,7 +7,12 @@
 //
 // Actions: kill (SIGKILL to oneself: nothing is flushed), EIO, ENOSPC, short (a write that takes
 // half of its bytes and says so), hang (until killed). Without the variable a point is one load.
+//
+// CAIRN_FAULT_REPORT=FILE             gets the point's name when it has failed: a test that
+// believes to
+//                                     inject a fault and does not would pass for the wrong reason
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -16,8 +21,11 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 #include <utility>
+
+#include "base/error.h"
 
 namespace cairn {
 
@@ -43,6 +51,26 @@ enum class FaultPoint : std::uint32_t {
   kPrunePack,
   kCompactRename,
   kPackRead,
+  kJournalMake,
+  kUndoWrite,
+  // The steps of the two paths, each passed before its work.
+  kStepFreeze,
+  kStepConnect,
+  kStepCapture,
+  kStepMemory,
+  kStepRecords,
+  kStepSync,
+  kStepCommit,
+  kStepThaw,
+  kRestartRead,
+  kRestartTree,
+  kRestartNames,
+  kRestartObjects,
+  kRestartMemory,
+  kRestartThreads,
+  kRestartState,
+  kRestartFiles,
+  kRestartGo,
 };
 
 enum class FaultAction : std::uint32_t { kNone, kKill, kEio, kEnospc, kShort, kHang };
@@ -71,6 +99,25 @@ inline constexpr std::array kNames = {
     std::pair{std::string_view("prune_pack"), FaultPoint::kPrunePack},
     std::pair{std::string_view("compact_rename"), FaultPoint::kCompactRename},
     std::pair{std::string_view("pack_read"), FaultPoint::kPackRead},
+    std::pair{std::string_view("journal_make"), FaultPoint::kJournalMake},
+    std::pair{std::string_view("undo_write"), FaultPoint::kUndoWrite},
+    std::pair{std::string_view("step_freeze"), FaultPoint::kStepFreeze},
+    std::pair{std::string_view("step_connect"), FaultPoint::kStepConnect},
+    std::pair{std::string_view("step_capture"), FaultPoint::kStepCapture},
+    std::pair{std::string_view("step_memory"), FaultPoint::kStepMemory},
+    std::pair{std::string_view("step_records"), FaultPoint::kStepRecords},
+    std::pair{std::string_view("step_sync"), FaultPoint::kStepSync},
+    std::pair{std::string_view("step_commit"), FaultPoint::kStepCommit},
+    std::pair{std::string_view("step_thaw"), FaultPoint::kStepThaw},
+    std::pair{std::string_view("restart_read"), FaultPoint::kRestartRead},
+    std::pair{std::string_view("restart_tree"), FaultPoint::kRestartTree},
+    std::pair{std::string_view("restart_names"), FaultPoint::kRestartNames},
+    std::pair{std::string_view("restart_objects"), FaultPoint::kRestartObjects},
+    std::pair{std::string_view("restart_memory"), FaultPoint::kRestartMemory},
+    std::pair{std::string_view("restart_threads"), FaultPoint::kRestartThreads},
+    std::pair{std::string_view("restart_state"), FaultPoint::kRestartState},
+    std::pair{std::string_view("restart_files"), FaultPoint::kRestartFiles},
+    std::pair{std::string_view("restart_go"), FaultPoint::kRestartGo},
 };
 
 struct Armed {
@@ -86,8 +133,7 @@ inline void arm(Armed& armed, FaultPoint point, FaultAction action, int nth = 1)
   armed.point = point;
 }
 
-// "name:action[:nth]"; a text that names nothing known ends the program, since a test that believes
-// to inject a fault and does not would pass for the wrong reason.
+// "name:action[:nth]"; a text that names nothing known ends the program.
 inline void arm_from_text(Armed& armed, std::string_view text) {
   const auto part = [&text] {
     const std::size_t colon = text.find(':');
@@ -119,6 +165,17 @@ inline Armed& armed() {
   return instance;
 }
 
+inline void report(FaultPoint fired) {
+  const char* path = std::getenv("CAIRN_FAULT_REPORT");
+  const int fd =
+      path == nullptr ? -1 : ::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  for (const auto& [name, point] : kNames)
+    if (point == fired && ::write(fd, (std::string(name) + "\n").c_str(), name.size() + 1) < 0)
+      std::abort();
+  ::close(fd);
+}
+
 inline void arm(FaultPoint point, FaultAction action, int nth = 1) {
   arm(armed(), point, action, nth);
 }
@@ -135,6 +192,7 @@ inline int fault_here(FaultPoint point) {
   if (armed.point.load(std::memory_order_relaxed) != point) [[likely]]
     return 0;
   if (armed.countdown.fetch_sub(1) != 1) return 0;
+  fault::report(point);
   switch (armed.action.load()) {
     case FaultAction::kNone:
       return 0;
@@ -151,6 +209,12 @@ inline int fault_here(FaultPoint point) {
       for (;;) ::pause();
   }
   return 0;
+}
+
+// The same where a step begins that is no single write: a short one means nothing to it.
+inline Result<> fault_step(FaultPoint point, const char* step) {
+  if (const int injected = fault_here(point); injected > 0) return failure(injected, step);
+  return {};
 }
 
 }  // namespace cairn

@@ -1,6 +1,7 @@
 // Steps, and what holds after each:
 //
-//   freeze     no thread of the job runs guest code or is inside the kernel for the guest; nobody is
+//   freeze     no thread of the job runs guest code or is inside the kernel for the guest; nobody
+//   is
 //              born or ends; every process can be saved by this Cairn
 //   drain      no data is on its way between processes of the job
 //   capture    kernel objects, threads and the memory map are in records
@@ -10,25 +11,29 @@
 //   thaw       the job runs on, or is ended if that was asked for
 //
 // A failure anywhere removes what was written and thaws: the destructors of Round do both, in the
-// reverse order of the steps.
+// reverse order of the steps. Where a disk does not answer at all, give_up() thaws from another
+// thread.
 
 #include "checkpoint/checkpoint.h"
 
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
-#include <nlohmann/json.hpp>
-
+#include "base/fault.h"
 #include "base/files.h"
 #include "base/futex.h"
 #include "base/log.h"
 #include "checkpoint/ended.h"
 #include "checkpoint/freeze.h"
 #include "checkpoint/freeze_job.h"
+#include "checkpoint/overdue.h"
 #include "checkpoint/save_content.h"
 #include "image/image.h"
 #include "resources/capture.h"
@@ -43,6 +48,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kThawTimeout{10'000};
 constexpr milliseconds kChooseTimeout{1'000};  // the connection is waited for in any case
+// Whoever can be told of the deadline has ended by then.
+constexpr milliseconds kOverdue{2'000};
 
 std::uint32_t as_number(image::RecordKind kind) { return static_cast<std::uint32_t>(kind); }
 
@@ -86,7 +93,6 @@ class Round {
   Result<> thaw();
   Result<> check_journal();
 
-  [[nodiscard]] Result<> check_deadline(const char* phase) const;
   Outcome outcome;
 
  private:
@@ -94,8 +100,13 @@ class Round {
   [[nodiscard]] bool anybody_defers() const;
   [[nodiscard]] Result<> wait_undeferred() const;
   Result<> freeze_once();
-  void show(std::string_view phase, std::uint64_t done = 0, std::uint64_t total = 0) const {
-    if (request_.progress) request_.progress(phase, done, total);
+  Result<> enter(FaultPoint step, const char* phase);
+  [[nodiscard]] Result<> check_deadline() const;
+  [[nodiscard]] Error late(const char* why) const;
+  Result<> last_moment();
+  void give_up();
+  void show(std::uint64_t done = 0, std::uint64_t total = 0) const {
+    if (request_.progress) request_.progress(phase_.load(), done, total);
   }
 
   Job& job_;
@@ -112,6 +123,10 @@ class Round {
   std::vector<storage::NodeSummary> summaries_;
   std::vector<resources::FileKey> files_in_image_;  // with their content
   bool committed_ = false;
+  std::atomic<const char*> phase_ = "freeze";
+  std::atomic<bool> given_up_ = false;
+  std::mutex rescue_;  // members_ and freeze_ stay what they are while it is held
+  std::optional<Overdue> overdue_;
 };
 
 Round::~Round() {
@@ -153,26 +168,75 @@ Result<> Round::wait_undeferred() const {
   return {};
 }
 
+// A step begins, and there is time for it.
+Result<> Round::enter(FaultPoint step, const char* phase) {
+  phase_ = phase;
+  show();
+  CAIRN_TRY(fault_step(step, phase));
+  return check_deadline();
+}
+
+Error Round::late(const char* why) const {
+  return Error{
+      ETIMEDOUT, std::string("finish the checkpoint in time (") + phase_.load() + why + ")", {}};
+}
+
+Result<> Round::check_deadline() const {
+  if (!deadline_.passed() && !given_up_) return {};
+  return Failure(late(""));
+}
+
+// Once the job runs on because of give_up(), the generation must not come to exist: at the latest
+// here.
+Result<> Round::last_moment() {
+  const std::lock_guard lock(rescue_);
+  return check_deadline();
+}
+
+// In the thread of overdue_. A rename that hangs may still be done later: then all that the
+// generation holds was there before, and it is as good as any.
+void Round::give_up() {
+  {
+    const std::lock_guard lock(rescue_);
+    given_up_ = true;
+    if (freeze_) freeze_->let_newborns_run();
+    for (Member& member : members_) {
+      if (member.remote) member.remote->hang_up();
+      member.freeze->release();
+    }
+  }
+  if (request_.given_up)
+    request_.given_up(late(", which waits for something that does not answer"));
+}
+
 Result<> Round::freeze() {
+  const Deadline overdue(std::chrono::ceil<milliseconds>(deadline_.left()) + kOverdue);
+  overdue_.emplace(overdue, [this] { give_up(); });
   for (;;) {
     CAIRN_TRY(wait_undeferred());
     CAIRN_TRY(freeze_once());
-    if (!anybody_defers()) return {};
+    if (!anybody_defers()) break;
     // It began before the freeze had reached it.
+    const std::lock_guard lock(rescue_);
     members_.clear();
     frozen_.clear();
     freeze_.reset();
     outcome.threads = 0;
   }
+  return {};
 }
 
 Result<> Round::freeze_once() {
-  show("freeze");
+  CAIRN_TRY(enter(FaultPoint::kStepFreeze, "freeze"));
   Stopwatch watch;
   const Deadline limit(std::min(request_.freeze_timeout, request_.timeout));
   job_.freeze_word = next_freeze_word(job_.freeze_word);
-  freeze_.emplace(job_.segment, kernel_task_control(), job_.freeze_word);
+  {
+    const std::lock_guard lock(rescue_);
+    freeze_.emplace(job_.segment, kernel_task_control(), job_.freeze_word);
+  }
   CAIRN_TRY(freeze_->freeze(limit));
+  const std::lock_guard lock(rescue_);
   for (const auto& member : freeze_->members()) {
     job_.connections.forget(member->pid());
     members_.push_back({member.get(), std::nullopt});
@@ -185,11 +249,16 @@ Result<> Round::freeze_once() {
 }
 
 Result<> Round::connect() {
+  CAIRN_TRY(enter(FaultPoint::kStepConnect, "connect"));
   for (Member& member : members_) {
     member.freeze->choose_server();
     member.freeze->wait_chosen(Deadline{kChooseTimeout});
     CAIRN_ASSIGN(Fd link, job_.connections.wait_for(member.freeze->pid(), Deadline{kThawTimeout}));
-    CAIRN_ASSIGN(member.remote, resources::RemoteProcess::open(std::move(link)));
+    CAIRN_ASSIGN(auto remote, resources::RemoteProcess::open(std::move(link)));
+    {
+      const std::lock_guard lock(rescue_);
+      member.remote.emplace(std::move(remote));
+    }
     const abi::LinkHello& hello = member.remote->hello();
     if (hello.purpose != abi::LinkPurpose::kCapture ||
         hello.freeze_word != member.freeze->word())
@@ -206,7 +275,7 @@ Result<> Round::begin() {
 }
 
 Result<> Round::capture() {
-  show("capture");
+  CAIRN_TRY(enter(FaultPoint::kStepCapture, "capture"));
   Stopwatch watch;
   resources::CaptureOptions options;
   options.files = request_.files;
@@ -247,11 +316,15 @@ Result<> Round::tree() {
 }
 
 Result<> Round::memory() {
+  CAIRN_TRY(enter(FaultPoint::kStepMemory, "memory"));
   Stopwatch watch;
   std::uint64_t total = 0;
   std::uint64_t done = 0;
   for (const resources::ContentPlan& content : capture_.contents) total += content_bytes(content);
-  const auto progress = [&](std::uint64_t bytes) { show("memory", done += bytes, total); };
+  const auto progress = [&](std::uint64_t bytes) {
+    show(done += bytes, total);
+    return check_deadline();
+  };
   for (const resources::ContentPlan& content : capture_.contents) {
     CAIRN_ASSIGN(const storage::PageDataRef pages, save_content(content, *writer_, progress));
     resources::set_content(capture_, content, pages);
@@ -263,6 +336,7 @@ Result<> Round::memory() {
 
 // Only now are the records whole: they say where the pages are.
 Result<> Round::records() {
+  CAIRN_TRY(enter(FaultPoint::kStepRecords, "records"));
   for (image::KernelObject& object : capture_.objects) {
     if (object.regular_file().rule() == image::FILE_RULE_CONTENT)
       files_in_image_.emplace_back(object.regular_file().file().device(),
@@ -285,7 +359,7 @@ Result<> Round::records() {
 }
 
 Result<> Round::sync() {
-  show("sync");
+  CAIRN_TRY(enter(FaultPoint::kStepSync, "sync"));
   Stopwatch watch;
   CAIRN_ASSIGN(storage::NodeSummary summary, writer_->finish());
   writer_.reset();
@@ -295,7 +369,7 @@ Result<> Round::sync() {
 }
 
 Result<> Round::commit() {
-  show("commit");
+  CAIRN_TRY(enter(FaultPoint::kStepCommit, "commit"));
   Stopwatch watch;
   // Before the commit, so that no moment is without a journal; one that is begun in vain costs
   // nothing.
@@ -310,12 +384,15 @@ Result<> Round::commit() {
                             {"journals", resources::positions_to_text(journals)},
                             {"origin_session", job_.origin.session},
                             {"origin_group", job_.origin.group}};
-  CAIRN_ASSIGN(outcome.generation, job_.store.commit(number_, summaries_, info.dump()));
+  CAIRN_ASSIGN(outcome.generation, job_.store.commit(number_, summaries_, info.dump(),
+                                                     [this] { return last_moment(); }));
   committed_ = true;
   // Before the thaw: nothing of the job may happen after the generation that ends it.
-  if (request_.kill)
+  if (request_.kill) overdue_->call_off();
+  const bool kill = request_.kill && !given_up_;
+  if (kill)
     for (const Member& member : members_) ::kill(member.freeze->pid().value, SIGKILL);
-  if (request_.kill)
+  if (kill)
     for (const Member& member : members_)
       if (!wait_for_process_end(member.freeze->pid().value, 0, Deadline{kThawTimeout}))
         log_warning("a killed process has not ended", "process={}", member.freeze->pid().value);
@@ -324,11 +401,16 @@ Result<> Round::commit() {
 }
 
 Result<> Round::thaw() {
+  if (!members_.empty() && committed_) {
+    phase_ = "thaw";
+    CAIRN_TRY(fault_step(FaultPoint::kStepThaw, "thaw"));
+  }
+  overdue_.reset();
   Result<> first;
   const bool killed = committed_ && request_.kill;
   if (freeze_) freeze_->let_newborns_run();
   for (Member& member : members_) {
-    if (member.remote && !killed) {
+    if (member.remote && !killed && !given_up_) {
       const auto thawed = member.remote->thaw();
       // Those that run already may have killed it: then it has gone on as it would have.
       if (!thawed && !wait_for_process_end(member.freeze->pid().value, 0, Deadline{kThawTimeout}))
@@ -346,13 +428,8 @@ Result<> Round::thaw() {
 
 // Whoever runs on writes what it does to files into the journal that begins with this generation.
 Result<> Round::check_journal() {
-  if (job_.journal == nullptr || request_.kill) return {};
+  if (job_.journal == nullptr || request_.kill || given_up_) return {};
   return job_.journal->check_taken_over(frozen_);
-}
-
-Result<> Round::check_deadline(const char* phase) const {
-  if (!deadline_.passed()) return {};
-  return failure(ETIMEDOUT, std::string("finish the checkpoint in time (") + phase + ")");
 }
 
 }  // namespace
@@ -364,12 +441,9 @@ Result<Outcome> checkpoint(Job& job, const Request& request) {
   CAIRN_TRY(round.begin());
   CAIRN_TRY(round.capture());
   CAIRN_TRY(round.tree());
-  CAIRN_TRY(round.check_deadline("capture"));
   CAIRN_TRY(round.memory());
   CAIRN_TRY(round.records());
-  CAIRN_TRY(round.check_deadline("memory"));
   CAIRN_TRY(round.sync());
-  CAIRN_TRY(round.check_deadline("sync"));
   CAIRN_TRY(round.commit());
   CAIRN_TRY(round.thaw());
   CAIRN_TRY(round.check_journal());

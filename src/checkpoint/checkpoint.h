@@ -38,6 +38,9 @@ struct Request {
   resources::FilePolicy files = resources::FilePolicy::kAuto;
   bool kill = false;  // end the job by SIGKILL once the generation is committed
   std::function<void(std::string_view phase, std::uint64_t done, std::uint64_t total)> progress;
+  // Called from another thread when the time is over and something does not answer: the job runs on
+  // from now, while checkpoint() itself returns whenever it can, mostly with a failure.
+  std::function<void(const Error& late)> given_up;
 };
 
 struct Phases {
@@ -56,8 +59,8 @@ struct Outcome {
   std::uint32_t threads = 0;
 };
 
-// Either the generation is committed and durable, or nothing has changed; in both cases the job runs
-// on (unless `kill` and committed).
+// Either the generation is committed and durable, or nothing has changed; in both cases the job
+// runs on (unless `kill` and committed). It never stands still for much longer than `timeout`.
 [[nodiscard]] Result<Outcome> checkpoint(Job& job, const Request& request);
 
 }  // namespace cairn::checkpoint

@@ -70,8 +70,7 @@ Result<storage::PageDataRef> save_content(const resources::ContentPlan& content,
     if (!is_private || !read_at_once(content.process->task(), batch, into))
       CAIRN_TRY(read_run_by_run(content, batch, into));
     const std::lock_guard lock(progress_mutex);
-    progress(stored_bytes(batch));
-    return {};
+    return progress(stored_bytes(batch));
   };
   CAIRN_TRY(memory->add_pages(storage::plan_batches(content.runs), fill));
   return memory->finish();

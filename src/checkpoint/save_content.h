@@ -10,8 +10,8 @@
 
 namespace cairn::checkpoint {
 
-// Called with the bytes that were read since the last call.
-using ReadProgress = std::function<void(std::uint64_t bytes)>;
+// Called with the bytes that were read since the last call; a failure ends the saving.
+using ReadProgress = std::function<Result<>(std::uint64_t bytes)>;
 
 [[nodiscard]] std::uint64_t content_bytes(const resources::ContentPlan& content);
 

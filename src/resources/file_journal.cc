@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/files.h"
 
@@ -95,6 +96,7 @@ Result<> FileJournal::make(std::uint64_t number) {
   const auto place = fmt::format("{}/{}", directory_, number);
   if (place.size() >= sizeof segment_.journal)
     return failure(ENAMETOOLONG, "put into the job segment", place);
+  CAIRN_TRY(fault_step(FaultPoint::kJournalMake, "make the journal of files"));
   CAIRN_TRY(make_private_directory(directory_));
   CAIRN_TRY(make_private_directory(place));
   CAIRN_ASSIGN(const Fd fd, create_private_file(place + "/log", O_RDWR));

@@ -10,6 +10,7 @@
 // Descriptors travel with the first byte of the header of the message that speaks of them.
 // Several threads may use one RemoteProcess (scratch memory only one of them).
 
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <chrono>
@@ -157,6 +158,9 @@ class RemoteProcess {
   Result<RealPid> fork(std::uint64_t flags);
 
   Result<> thaw();  // end of a capture
+  // Ends the link, from any thread and whatever another one waits for on it: the process, which
+  // loses it, runs on.
+  void hang_up() const { ::shutdown(stream_.get(), SHUT_RDWR); }
   Result<> prepare();  // of a restore: all that may fail before go()
   Result<> go();       // end of a restore
 

@@ -7,12 +7,34 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
+
+#include "base/fault.h"
 
 namespace cairn::resources {
 namespace {
 
 constexpr std::uint64_t kPiece = 1U << 20;
 constexpr std::size_t kLongestName = 200;
+
+// A disk that becomes full takes a part first, and says why with the next one.
+Result<> write_range(int fd, std::uint64_t offset, std::string_view data) {
+  constexpr const char* kTried = "write a file that is kept or brought back";
+  while (!data.empty()) {
+    std::size_t now = data.size();
+    if (const int injected = fault_here(FaultPoint::kUndoWrite); injected > 0)
+      return failure(injected, kTried);
+    else if (injected < 0)
+      now = (now + 1) / 2;
+    const ssize_t put = ::pwrite(fd, data.data(), now, static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return os_failure(kTried);
+    if (put == 0) return failure(ENOSPC, kTried);
+    data.remove_prefix(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -30,9 +52,7 @@ Result<> copy_data(int from, std::uint64_t start, std::uint64_t end, int to) {
     while (at < stop) {
       CAIRN_ASSIGN(const auto data, read_range(from, at, std::min(kPiece, stop - at)));
       if (data.empty()) return {};  // shorter by now
-      if (::pwrite(to, data.data(), data.size(), static_cast<off_t>(at - start)) !=
-          static_cast<ssize_t>(data.size()))
-        return os_failure("write a file that is kept or brought back");
+      CAIRN_TRY(write_range(to, at - start, data));
       at += data.size();
     }
   }

@@ -23,6 +23,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/exit_code.h"
+#include "base/fault.h"
 #include "base/files.h"
 #include "resources/journal_undo.h"
 #include "resources/rebuild.h"
@@ -101,18 +102,25 @@ Result<Outcome> build(const Plan& plan, Tree& tree, abi::SysvTable& sysv, const 
   for (std::size_t i = 0; i < tree.processes.size(); ++i)
     processes.push_back({tree.processes[i], plan.records.processes[i]});
   resources::JobRebuild rebuild(processes, plan.records.objects, rebuild_options(plan, sysv, around));
+  CAIRN_TRY(fault_step(FaultPoint::kRestartNames, "undo what was done to names"));
   CAIRN_TRY(undo_names(plan, around));
+  CAIRN_TRY(fault_step(FaultPoint::kRestartObjects, "create the kernel objects"));
   CAIRN_TRY(rebuild.create_objects());
   CAIRN_TRY(rebuild.address_space());
   outcome.objects = since(last);
+  CAIRN_TRY(fault_step(FaultPoint::kRestartMemory, "bring the memory back"));
   CAIRN_TRY(rebuild.memory());
   outcome.memory = since(last);
+  CAIRN_TRY(fault_step(FaultPoint::kRestartThreads, "make the threads"));
   CAIRN_TRY(rebuild.threads());
   CAIRN_TRY(rebuild.connect_objects());
   outcome.objects += since(last);
+  CAIRN_TRY(fault_step(FaultPoint::kRestartState, "set the state of the processes"));
   CAIRN_TRY(rebuild.state());
+  CAIRN_TRY(fault_step(FaultPoint::kRestartFiles, "bring files back"));
   CAIRN_TRY(rebuild.rewind_files());
   CAIRN_TRY(rebuild.start_clocks());
+  CAIRN_TRY(fault_step(FaultPoint::kRestartGo, "let the job run"));
   CAIRN_TRY(go(tree));
   outcome.resume = since(last);
   outcome.processes = static_cast<std::uint32_t>(tree.processes.size());
@@ -164,6 +172,7 @@ resources::JournalPositions journals_of(const storage::GenerationInfo& generatio
 }
 
 Result<Plan> read(const std::string& directory, std::uint64_t generation) {
+  CAIRN_TRY(fault_step(FaultPoint::kRestartRead, "read the generation"));
   Plan plan;
   plan.directory = directory;
   plan.generation = generation;
@@ -208,6 +217,7 @@ Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid 
   Tree tree;
   const auto attempt = [&]() -> Result<Outcome> {
     CAIRN_ASSIGN(auto starter, connect(connections, pid));
+    CAIRN_TRY(fault_step(FaultPoint::kRestartTree, "make the processes"));
     CAIRN_TRY(build_tree(plan, connections, std::move(starter), segment.ids, newborns, tree));
     return build(plan, tree, segment.sysv, around);
   };

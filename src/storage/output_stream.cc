@@ -20,12 +20,12 @@ Result<std::unique_ptr<OutputStream>> OutputStream::create(const std::string& pa
                                                            BufferPool& blocks) {
   CAIRN_ASSIGN(Fd fd, create_file(path));
   // Set afterwards: a file system without direct I/O refuses this, not the creation.
-  const bool direct = ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_DIRECT) == 0;
-  return std::unique_ptr<OutputStream>(new OutputStream(path, std::move(fd), direct, blocks));
+  (void)::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_DIRECT);
+  return std::unique_ptr<OutputStream>(new OutputStream(path, std::move(fd), blocks));
 }
 
-OutputStream::OutputStream(std::string path, Fd fd, bool direct, BufferPool& blocks)
-    : path_(std::move(path)), fd_(std::move(fd)), direct_(direct), blocks_(blocks) {
+OutputStream::OutputStream(std::string path, Fd fd, BufferPool& blocks)
+    : path_(std::move(path)), fd_(std::move(fd)), blocks_(blocks) {
   for (std::thread& thread : threads_) thread = std::thread([this] { write_blocks(); });
 }
 

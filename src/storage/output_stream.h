@@ -50,7 +50,7 @@ class OutputStream {
     std::size_t filled = 0;  // under mutex_
   };
 
-  OutputStream(std::string path, Fd fd, bool direct, BufferPool& blocks);
+  OutputStream(std::string path, Fd fd, BufferPool& blocks);
   Result<std::shared_ptr<Block>> block_at(std::uint64_t offset);
   void end_threads();
   void write_blocks();
@@ -59,7 +59,6 @@ class OutputStream {
 
   const std::string path_;
   const Fd fd_;
-  const bool direct_;
   BufferPool& blocks_;
   std::atomic<FaultPoint> write_fault_ = FaultPoint::kPackWrite;
 

@@ -176,7 +176,8 @@ Result<std::span<const std::byte>> Pack::node(std::uint64_t number, TreeNodeKind
   const TreeNodeEntry& entry = nodes_[number];
   if (entry.bytes == 0 || entry.kind != kind || entry.identity != identity)
     return refusal("read pack: a tree node is not the one referred to", path());
-  if (entry.offset > node_bytes_.size() || entry.bytes > node_bytes_.size() - entry.offset)
+  if (entry.offset % alignof(std::uint64_t) != 0 || entry.offset > node_bytes_.size() ||
+      entry.bytes > node_bytes_.size() - entry.offset)
     return refusal("read pack: a tree node lies outside of the index", path());
   return node_bytes_.subspan(entry.offset, entry.bytes);
 }

@@ -157,7 +157,8 @@ Result<std::unique_ptr<GenerationWriter>> Store::join_generation(std::uint64_t n
 }
 
 Result<GenerationInfo> Store::commit(std::uint64_t number, const std::vector<NodeSummary>& nodes,
-                                     const std::string& info) {
+                                     const std::string& info,
+                                     const std::function<Result<>()>& last_moment) {
   CAIRN_TRY(check_still_owner());
   GenerationInfo generation;
   generation.number = number;
@@ -173,6 +174,7 @@ Result<GenerationInfo> Store::commit(std::uint64_t number, const std::vector<Nod
   // As late as can be. Between this look and the rename a new owner may come: it renames `work`
   // away before it does anything else, so that ours then fails.
   CAIRN_TRY(check_still_owner());
+  if (last_moment) CAIRN_TRY(last_moment());
   CAIRN_TRY(rename_file(work, generation_path(directory_, number), FaultPoint::kRenameCommit));
   if (Result<> synced = sync_directory(directory_, FaultPoint::kStoreSync); !synced) {
     // It exists, but nobody knows for how long: back to where abort() removes it.

@@ -7,6 +7,7 @@
 // Readers (GenerationReader, generations()) need no ownership.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,8 +59,10 @@ class Store {
 
   // Writes the manifest, syncs, reads the owner again, renames. `nodes` holds what finish() of each
   // node's writer returned; `info` is a JSON object of the caller's, shown by ls and inspect.
+  // `last_moment` is asked directly before the rename: its failure is that of the commit.
   Result<GenerationInfo> commit(std::uint64_t number, const std::vector<NodeSummary>& nodes,
-                                const std::string& info);
+                                const std::string& info,
+                                const std::function<Result<>()>& last_moment = {});
 
   // On the nodes that joined: the coordinator has committed.
   void committed(std::uint64_t number);
