@@ -1,6 +1,7 @@
 #include "agent/job_registry.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/random.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -8,8 +9,7 @@
 #include <algorithm>
 #include <array>
 
-#include <fmt/format.h>
-
+#include "agent/job_watch.h"
 #include "base/files.h"
 #include "base/unix_socket.h"
 
@@ -117,7 +117,7 @@ std::vector<JobEntry> running_jobs() {
       if (!entry) continue;  // being made or removed just now
       if (entry->alive()) {
         jobs.push_back(std::move(*entry));
-      } else {
+      } else if (!anybody_left(entry->segment())) {
         remove_run_directory(*entry);
       }
     }

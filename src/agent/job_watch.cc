@@ -121,4 +121,9 @@ std::vector<abi::ProcessSlot*> live_slots(const SegmentFile& segment) {
   return live;
 }
 
+bool anybody_left(const std::filesystem::path& segment) {
+  const auto left = SegmentFile::open(segment);
+  return left && !live_slots(*left).empty();
+}
+
 }  // namespace cairn::agent

@@ -1,6 +1,7 @@
 #pragma once
 // Which processes of the job live. The agent is not their parent: it holds a pidfd for each.
 
+#include <filesystem>
 #include <functional>
 #include <map>
 
@@ -47,5 +48,8 @@ class JobWatch {
 
 // The slots of live processes, in the state kRunning or kUnsupported. From any thread.
 [[nodiscard]] std::vector<abi::ProcessSlot*> live_slots(const SegmentFile& segment);
+
+// Of a job whose agent was killed: do processes of it run on? False if it left no segment.
+[[nodiscard]] bool anybody_left(const std::filesystem::path& segment);
 
 }  // namespace cairn::agent

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "agent/job_watch.h"
 #include "base/files.h"
 #include "base/unix_socket.h"
 
@@ -26,6 +27,17 @@ std::optional<std::uint64_t> as_number(const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return {};
   return number;
+}
+
+// An incarnation that has a newer one beside it is about to notice that, and to end.
+void drop_superseded(std::vector<agent::JobEntry>& jobs) {
+  const std::vector<agent::JobEntry> all = jobs;
+  std::erase_if(jobs, [&all](const agent::JobEntry& job) {
+    return std::any_of(all.begin(), all.end(), [&job](const agent::JobEntry& other) {
+      return other.job_id == job.job_id && other.directory == job.directory &&
+             other.incarnation > job.incarnation;
+    });
+  });
 }
 
 bool holds_manifest(const fs::path& directory) {
@@ -61,6 +73,7 @@ std::string absolute(const std::string& path) {
 
 Result<agent::JobEntry> find_job(const std::string& word, const std::string& dir) {
   std::vector<agent::JobEntry> jobs = agent::running_jobs();
+  drop_superseded(jobs);
   if (jobs.empty() && word.empty() && dir.empty()) return refusal("no job is running");
   if (!word.empty()) {
     jobs = agent::match_jobs(jobs, word);
@@ -76,7 +89,11 @@ Result<agent::JobEntry> find_job(const std::string& word, const std::string& dir
 }
 
 bool job_runs(const storage::OwnerRecord& owner) {
-  if (storage::owner_life(owner) != storage::OwnerLife::kAlive) return false;
+  const storage::OwnerLife life = storage::owner_life(owner);
+  // An agent that was killed ends nobody.
+  if (life == storage::OwnerLife::kDead && !owner.coordinator_address.empty())
+    return agent::anybody_left(fs::path(owner.coordinator_address).parent_path() / "segment");
+  if (life != storage::OwnerLife::kAlive) return false;
   if (auto socket = connect_unix(owner.coordinator_address)) {
     JsonLines agent(std::move(*socket));
     const bool asked = agent.send({{"request", "status"}}).has_value();

@@ -4,7 +4,9 @@
 import json
 import os
 import shutil
+import signal
 import struct
+import subprocess
 
 import jobs
 
@@ -94,6 +96,41 @@ class BadUse(jobs.Case):
         self.expect_line(jobs.REFUSED, "still running", "restart", self.job / "1")
         self.expect_line(jobs.REFUSED, "another job runs in", "run", "--dir", self.job, "true")
         self.assertEqual(self.step(process)[0], "0")
+
+    def test_a_job_that_runs_without_its_agent_is_not_restarted(self):
+        process = self.start_worker()
+        self.cairn("checkpoint", "--dir", self.job)
+        agent = json.loads((self.job / "owner").read_text())["pid"]
+        os.kill(agent, signal.SIGKILL)
+        while os.path.exists(f"/proc/{agent}"):
+            pass
+        self.expect_line(jobs.REFUSED, "no running job", "checkpoint", "--dir", self.job)  # looks at what is left behind, too
+        self.expect_line(jobs.REFUSED, "still running", "restart", self.job)
+        self.expect_line(jobs.REFUSED, "another job runs in", "run", "--dir", self.job, "true")
+        self.assertEqual(self.step(process)[0], "0")
+        self.kill(process)
+        self.assertEqual(self.step(self.restart(self.job))[0], "0")
+
+    def test_a_job_that_still_runs_on_another_host(self):
+        """It cannot be asked there. The restart supersedes it: it never commits again, and ends when it notices."""
+        if os.geteuid() != 0:
+            self.skipTest("another host takes a namespace with another boot id")
+        process = self.start_worker(options=("--interval", "200ms"))
+        while not self.json("ls", self.job):
+            pass
+        boot_id = self.scratch / "boot_id"
+        boot_id.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
+        host = ("unshare", "-m", "-u", "sh", "-c", 'mount --bind "$0" /proc/sys/kernel/random/boot_id && hostname elsewhere && exec "$@"',
+                boot_id)
+        again = subprocess.Popen([*map(str, host), jobs.cairn, "restart", str(self.job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 text=True)
+        self.addCleanup(self.end, again)
+        self.assertEqual(self.step(again)[0], "0")
+        self.assertEqual(process.wait(60), -signal.SIGKILL)
+        before = len(self.json("ls", self.job))
+        self.cairn("checkpoint", "--dir", self.job)
+        self.assertEqual(len(self.json("ls", self.job)), before + 1)
+        self.assertEqual(self.step(again)[0], "1")
 
     def test_a_damaged_image_is_named(self):
         process = self.start_worker()
