@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "resources/inet_make.h"
+#include "resources/socket_diag.h"
 #include "resources/socket_options.h"
 #include "resources/socket_queue.h"
 
