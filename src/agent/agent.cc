@@ -69,6 +69,7 @@ class Agent {
  private:
   [[nodiscard]] SegmentFile& segment() { return *station_.segment; }
   void connection();
+  void member_connection();
   void identify(int fd);
   void request(JsonLines client);
   [[nodiscard]] Json status();
@@ -97,6 +98,7 @@ class Agent {
   std::optional<ApiService> api_;
   ConnectionQueue links_;
   std::map<int, Peer> unidentified_;
+  Fd members_listener_;  // for processes of root's job that have become another user's
   std::uint32_t freeze_word_ = 0;
   bool ending_ = false;
 
@@ -168,6 +170,10 @@ Result<> Agent::hold_station() {
   watch_.emplace(*loop_, segment(), [this](RealPid pid) { process_ended(pid); });
   watch_->watch(RealPid{job.first_pid}, std::move(station_.program));
   loop_->on_readable(station_.listener.get(), [this] { connection(); });
+  if (::geteuid() == 0) {  // nobody else's processes can change their user
+    CAIRN_ASSIGN(members_listener_, listen_abstract(job.socket()));
+    loop_->on_readable(members_listener_.get(), [this] { member_connection(); });
+  }
   loop_->every(kRefresh, [this] { watch_->refresh(); });
   loop_->every(settings_.interval, [this] { enqueue({}); });
   return {};
@@ -199,6 +205,16 @@ void Agent::connection() {
   const int fd = peer->socket.get();
   unidentified_[fd] = std::move(*peer);
   loop_->on_readable(fd, [this, fd] { identify(fd); });
+}
+
+// No byte is read before the peer is known as a process of the job.
+void Agent::member_connection() {
+  auto peer = accept_anybody(members_listener_.get());
+  if (!peer) return;
+  for (const abi::ProcessSlot* slot : live_slots(segment()))
+    if (slot->real_pid.load() == peer->pid)
+      return links_.deliver(RealPid{peer->pid}, std::move(peer->socket));
+  log_warning("connection refused", "reason={}", log_value("it is no process of the job"));
 }
 
 // The first bytes tell a process of the job (Hello) from the command line (JSON).

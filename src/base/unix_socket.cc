@@ -43,6 +43,21 @@ Result<Fd> listen_unix(const std::filesystem::path& path) {
   return fd;
 }
 
+Result<Fd> listen_abstract(const std::filesystem::path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string& text = path.native();
+  if (text.size() + 1 >= sizeof address.sun_path)
+    return failure(ENAMETOOLONG, "use the socket name", text);
+  std::copy(text.begin(), text.end(), address.sun_path + 1);
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return os_failure("socket");
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return os_failure("bind", path);
+  if (::listen(fd.get(), 128) != 0) return os_failure("listen", path);
+  return fd;
+}
+
 Result<Fd> connect_unix(const std::filesystem::path& path) {
   CAIRN_ASSIGN(const sockaddr_un address, unix_address(path));
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -52,16 +67,36 @@ Result<Fd> connect_unix(const std::filesystem::path& path) {
   return fd;
 }
 
-Result<Peer> accept_unix(int listener) {
+namespace {
+
+struct Accepted {
+  Fd socket;
+  ucred credentials{};
+};
+
+Result<Accepted> accept_with_credentials(int listener) {
   Fd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
   if (!fd.valid()) return os_failure("accept");
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
     return os_failure("read the peer's credentials");
-  if (peer.uid != ::geteuid() && peer.uid != 0)
-    return failure(EPERM, "serve a peer of user " + std::to_string(peer.uid));
-  return Peer{std::move(fd), peer.pid};
+  return Accepted{std::move(fd), peer};
+}
+
+}  // namespace
+
+Result<Peer> accept_unix(int listener) {
+  CAIRN_ASSIGN(auto peer, accept_with_credentials(listener));
+  const uid_t uid = peer.credentials.uid;
+  if (uid != ::geteuid() && uid != 0)
+    return failure(EPERM, "serve a peer of user " + std::to_string(uid));
+  return Peer{std::move(peer.socket), peer.credentials.pid};
+}
+
+Result<Peer> accept_anybody(int listener) {
+  CAIRN_ASSIGN(auto peer, accept_with_credentials(listener));
+  return Peer{std::move(peer.socket), peer.credentials.pid};
 }
 
 Result<std::string> peek(int socket, std::size_t bytes, const Deadline& deadline) {

@@ -17,6 +17,8 @@ namespace cairn {
 using Json = nlohmann::json;
 
 [[nodiscard]] Result<Fd> listen_unix(const std::filesystem::path& path);
+// At the abstract name that is the path's text: it needs no permission, so whoever connects must be known.
+[[nodiscard]] Result<Fd> listen_abstract(const std::filesystem::path& path);
 [[nodiscard]] Result<Fd> connect_unix(const std::filesystem::path& path);
 
 struct Peer {
@@ -26,6 +28,9 @@ struct Peer {
 
 // Accepts one connection; a peer of another user is refused (SO_PEERCRED; root may be anybody's).
 [[nodiscard]] Result<Peer> accept_unix(int listener);
+
+// The same for a peer of any user: it is the caller who knows it by its pid.
+[[nodiscard]] Result<Peer> accept_anybody(int listener);
 
 // The first `bytes` that the peer has sent, left in the socket.
 [[nodiscard]] Result<std::string> peek(int socket, std::size_t bytes, const Deadline& deadline);

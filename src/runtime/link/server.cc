@@ -61,6 +61,11 @@ bool LinkServer::connect(abi::LinkPurpose purpose, std::int32_t slot, std::uint3
   UnixAddress address{1, {}};
   string_copy(address.path, sizeof(address.path), abi::job_segment()->agent_socket);
   auto connected = sys::call(__NR_connect, fd.value(), sys::address(&address), sizeof(address));
+  if (connected.raw == -kEACCES) {  // of another user by now: root's agent has the name without a file, too
+    address.path[0] = 0;
+    string_copy(address.path + 1, sizeof(address.path) - 1, abi::job_segment()->agent_socket);
+    connected = sys::call(__NR_connect, fd.value(), sys::address(&address), sizeof(address));
+  }
   auto scratch = map_host(kScratchBytes);
   if (!connected.ok() || !scratch.ok()) return false;
   scratch_ = scratch.value();
