@@ -145,7 +145,7 @@ class Cell:
     def checkpoint(self):
         """Whether the fault came."""
         before = self.job.generations()
-        options = ("--timeout", "500ms") if self.action == "hang" else ()
+        options = ("--timeout", "3s") if self.action == "hang" else ()
         done = self.job.checkpoint(*options, code=None)
         if not self.fired():
             need(done.returncode == OK, "a checkpoint without a fault failed:", done.stderr)
@@ -276,7 +276,8 @@ def main():
     bed.use(options)
     chosen = [cell for cell in cells() if options.only in "{}:{}:{}".format(*cell)]
     seed = int(os.environ.get("CAIRN_CHECK_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
-    if options.sample and not os.environ.get("CAIRN_CHECK_FULL"):
+    sampled = options.sample and not os.environ.get("CAIRN_CHECK_FULL")
+    if sampled:
         print(f"seed {seed}: {options.sample} of {len(chosen)}")
         chosen = random.Random(seed).sample(chosen, min(options.sample, len(chosen)))
     wanted = {point for point, _, _ in chosen}
@@ -288,7 +289,7 @@ def main():
             lane.join()
     failures = [line for lane in lanes for line in lane.failures]
     reached = set().union(*(lane.reached for lane in lanes))
-    if not options.sample and not options.only:
+    if not sampled and not options.only:
         for point in sorted(wanted - reached):
             failures.append(f"{point} was never reached")
             print("FAILED", failures[-1])
