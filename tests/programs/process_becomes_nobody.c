@@ -3,6 +3,7 @@
 // flavours: control resume restart three
 #include <grp.h>
 #include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
