@@ -43,6 +43,7 @@ enum class LinkType : std::uint32_t {
   kPutXsave = 15,     // restore: payload int32 index into kMakeThreads' array, then the bytes
   kMap = 16,          // restore: payload LinkMap[n]; reply int64[n]: the runtime maps in one go
   kFork = 17,         // restore, before kMakeThreads: payload LinkFork; reply int32: the child's pid
+  kPutFilters = 19,   // restore, after kMakeThreads: payload LinkFilters, then its filters
   kPrepare = 18,      // restore: all that may fail before kGo; the process is a member of its job then
 };
 
@@ -127,6 +128,22 @@ enum InterruptedTime : std::uint64_t {
   kStarted = 2,    // when it began: how long it may take is an attribute of its socket
 };
 
+// A seccomp filter of the guest's own, as it lies in the process (ThreadState::filters); behind it its
+// code, of 8 bytes an instruction. Threads that have the same filter have it under the same id.
+struct LinkFilter {
+  std::uint64_t earlier;  // the address of the one before it, 0: it is the first
+  std::uint64_t id;
+  std::uint32_t length;   // instructions
+  std::uint32_t reserved;
+};
+static_assert(sizeof(LinkFilter) == 24);
+
+// What one thread is held to: LinkFilter after LinkFilter, the newest first, each with its code.
+struct LinkFilters {
+  std::int32_t index;    // into kMakeThreads' array
+  std::uint32_t strict;  // 1: SECCOMP_MODE_STRICT
+};
+
 enum GeneralRegister : std::uint32_t {
   kR8, kR9, kR10, kR11, kR12, kR13, kR14, kR15, kRdi, kRsi, kRbp, kRbx, kRdx, kRax, kRcx, kRsp, kRip,
   kEflags, kCsGsFs, kErr, kTrapno, kOldmask, kCr2,  // the order of struct sigcontext
@@ -155,7 +172,9 @@ struct ThreadState {
   std::int64_t user_time_offset_ns; // the same for RUSAGE_THREAD
   std::int64_t system_time_offset_ns;
   std::uint64_t ended;              // 0, or 1 + exit status: a first thread that others have outlived
-  std::uint64_t reserved[5];
+  std::uint64_t strict;             // 1: SECCOMP_MODE_STRICT
+  std::uint64_t filters;            // the newest LinkFilter of this thread, 0: none; capture only
+  std::uint64_t reserved[3];
 };
 
 struct GuestSigaction {

@@ -19,12 +19,13 @@
 #include "abi/arena.h"
 #include "abi/cpu_view.h"
 #include "abi/id_table.h"
+#include "abi/notices.h"
 #include "abi/sysv_ids.h"
 
 namespace cairn::abi {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31'47'45'53'4e'52'43ULL;  // "CRNSEG1"
-inline constexpr std::uint32_t kSegmentVersion = 3;
+inline constexpr std::uint32_t kSegmentVersion = 4;
 inline constexpr std::uint32_t kMaxProcesses = 4096;
 inline constexpr std::uint32_t kPlanRequests = 16;
 
@@ -96,6 +97,7 @@ struct JobSegment {
   ProcessSlot slots[kMaxProcesses];
   IdTable ids;             // all zero until a restart
   SysvTable sysv;
+  Notices notices;
 };
 
 inline JobSegment* job_segment() { return reinterpret_cast<JobSegment*>(kSegment); }

@@ -6,6 +6,7 @@
 #include <deque>
 #include <list>
 #include <mutex>
+#include <sstream>
 #include <thread>
 
 #include "abi/boot.h"
@@ -38,6 +39,20 @@ constexpr milliseconds kRefresh{2'000};
 constexpr milliseconds kSlotRound{5};
 // For a worker that may wait for a disk or file server for ever, once the job has ended.
 constexpr milliseconds kWorkerEnd{2'000};
+
+// Names and values of --secret-env: as a restart was given them, or from our own environment.
+std::vector<std::pair<std::string, std::string>> secret_values(const AgentSettings& settings) {
+  std::vector<std::pair<std::string, std::string>> values;
+  std::istringstream names(settings.secrets);
+  for (std::string name; std::getline(names, name);) {
+    const char* own = std::getenv(name.c_str());
+    std::string value = own == nullptr ? "" : own;
+    for (const auto& variable : settings.environment)
+      if (variable.name == name && variable.value) value = *variable.value;
+    values.emplace_back(name, value);
+  }
+  return values;
+}
 
 // What a program that asked is told; a refusal has no errno of the kernel's.
 int result_code(const Result<checkpoint::Outcome>& outcome) {
@@ -141,6 +156,8 @@ Result<> Agent::start_restart() {
   CAIRN_TRY(claim_station(settings_, station_));
   // Read here and not before the fork: the plan holds descriptors of the store's files.
   CAIRN_ASSIGN(auto plan, restart::read(settings_.job.directory, settings_.restart_from));
+  CAIRN_ASSIGN(auto moved, restart::PathMap::parse(settings_.moved));
+  CAIRN_TRY(restart::move_files(plan, std::move(moved)));
   plan_ = std::make_unique<restart::Plan>(std::move(plan));
   origin_ = plan_->origin;
   segment()->cpu = resources::cpu_view_of(plan_->records.processes.front().machine());
@@ -338,6 +355,7 @@ void Agent::make_checkpoint(Order order) {
   request.timeout = order.request.timeout;
   request.freeze_timeout = order.request.freeze_timeout;
   request.files = settings_.files;
+  request.secrets = secret_values(settings_);
   request.kill = order.request.kill;
   ProgressFilter filter;  // asked by one thread at a time
   request.progress = [&](std::string_view phase, std::uint64_t done, std::uint64_t total) {
@@ -411,7 +429,7 @@ void Agent::restart_job() {
   std::array<int, 3> stdio;
   for (std::size_t i = 0; i < stdio.size(); ++i) stdio[i] = settings_.stdio[i].get();
   const bool bring_back = settings_.files != resources::FilePolicy::kNone;
-  const restart::Surroundings around{stdio, bring_back, journal_ ? journal_->number() : 0};
+  const restart::Surroundings around{stdio, bring_back, settings_.environment, journal_ ? journal_->number() : 0};
   const auto done = restart::restart(*plan_, links_, pid, *segment(), around);
   if (done) {
     log_info("restarted", "{}", restart_log_fields(*plan_, *done));

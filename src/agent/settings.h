@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "abi/segment.h"
 #include "agent/job_registry.h"
 #include "base/fd.h"
 #include "resources/capture.h"
+#include "resources/rebuild.h"
 
 namespace cairn::agent {
 
@@ -25,6 +27,9 @@ struct AgentSettings {
   std::string planner;             // path of cairn-plan; empty: none
   std::string plan_cache;          // directory; empty: none
   std::uint64_t restart_from = 0;  // the generation; 0: this is no restart
+  std::string secrets;  // --secret-env: names, each with a line end; the values are in our environment
+  std::vector<std::string> moved;  // --map: OLD=NEW
+  std::vector<resources::Variable> environment;  // --env of a restart
   std::array<Fd, 3> stdio;         // of `cairn restart`: given to the program, and closed here then
 };
 

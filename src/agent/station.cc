@@ -43,13 +43,13 @@ Result<> own_store(JobEntry& job) {
 // does not compile.
 auto fields_of(auto& settings) {
   auto& [job, interval, files, keep, mode, cpu_level, engine, runtime, planner, plan_cache, restart_from,
-         stdio] = settings;
+         secrets, moved, environment, stdio] = settings;
   auto& [job_id, name, directory, incarnation, agent_pid, agent_start_time, first_pid, started_ns,
          run_directory] = job;
-  // restart_from and stdio: an agent of a restart is not handed over.
+  // restart_from and what follows secrets: an agent of a restart is not handed over.
   return std::tie(job_id, name, directory, incarnation, agent_pid, agent_start_time, first_pid,
                   started_ns, run_directory, interval, files, keep, mode, cpu_level, engine, runtime, planner,
-                  plan_cache);
+                  plan_cache, secrets);
 }
 
 void write_field(std::string& text, const std::string& value) {

@@ -33,6 +33,7 @@
 #include "checkpoint/ended.h"
 #include "checkpoint/freeze.h"
 #include "checkpoint/freeze_job.h"
+#include "checkpoint/hide_secrets.h"
 #include "checkpoint/overdue.h"
 #include "checkpoint/save_content.h"
 #include "image/image.h"
@@ -99,6 +100,7 @@ class Round {
   [[nodiscard]] std::vector<abi::ProcessSlot*> running() const;
   [[nodiscard]] bool anybody_defers() const;
   [[nodiscard]] Result<> wait_undeferred() const;
+  [[nodiscard]] std::vector<std::string> secrets_in(const resources::ContentPlan& content) const;
   Result<> freeze_once();
   Result<> enter(FaultPoint step, const char* phase);
   [[nodiscard]] Result<> check_deadline() const;
@@ -281,6 +283,7 @@ Result<> Round::capture() {
   options.files = request_.files;
   options.cpu = job_.segment.cpu;
   options.sysv = &job_.segment.sysv;
+  options.notices = &job_.segment.notices;
   std::vector<resources::RemoteProcess*> processes;
   for (Member& member : members_) processes.push_back(&*member.remote);
   CAIRN_ASSIGN(capture_, resources::capture_job(processes, options));
@@ -315,6 +318,15 @@ Result<> Round::tree() {
   return {};
 }
 
+// What is in memory; a file's content is the program's doing.
+std::vector<std::string> Round::secrets_in(const resources::ContentPlan& content) const {
+  std::vector<std::string> values;
+  for (const image::KernelObject& object : capture_.objects)
+    if (object.id() == content.object_id && object.has_regular_file()) return values;
+  for (const auto& [name, value] : request_.secrets) values.push_back(value);
+  return values;
+}
+
 Result<> Round::memory() {
   CAIRN_TRY(enter(FaultPoint::kStepMemory, "memory"));
   Stopwatch watch;
@@ -326,7 +338,8 @@ Result<> Round::memory() {
     return check_deadline();
   };
   for (const resources::ContentPlan& content : capture_.contents) {
-    CAIRN_ASSIGN(const storage::PageDataRef pages, save_content(content, *writer_, progress));
+    CAIRN_ASSIGN(const storage::PageDataRef pages,
+                 save_content(content, secrets_in(content), *writer_, progress));
     resources::set_content(capture_, content, pages);
   }
   capture_.contents.clear();
@@ -345,7 +358,13 @@ Result<> Round::records() {
     CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(object)));
     CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kObject), id, bytes));
   }
+  std::vector<std::string> secrets;
+  for (const auto& [name, value] : request_.secrets) secrets.push_back(value);
   for (image::ProcessImage& process : capture_.processes) {
+    for (image::Thread& thread : *process.mutable_threads()) {
+      hide_secret_parts(secrets, *thread.mutable_registers());
+      hide_secret_parts(secrets, *thread.mutable_xsave());
+    }
     const auto id = static_cast<std::uint64_t>(process.pid());
     CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
     CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes));
@@ -377,7 +396,10 @@ Result<> Round::commit() {
   if (job_.journal != nullptr) {
     CAIRN_ASSIGN(journals, job_.journal->begin(files_in_image_));
   }
+  std::vector<std::string> secrets;
+  for (const auto& [name, value] : request_.secrets) secrets.push_back(name);
   const nlohmann::json info{{"name", job_.name},
+                            {"secrets", secrets},
                             {"processes", outcome.processes},
                             {"threads", outcome.threads},
                             {"mode", job_.mode},
@@ -408,6 +430,7 @@ Result<> Round::thaw() {
   overdue_.reset();
   Result<> first;
   const bool killed = committed_ && request_.kill;
+  capture_.deaf.hear_again();
   if (freeze_) freeze_->let_newborns_run();
   for (Member& member : members_) {
     if (member.remote && !killed && !given_up_) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "abi/segment.h"
@@ -36,6 +37,7 @@ struct Request {
   std::chrono::milliseconds freeze_timeout{10'000};
   std::chrono::milliseconds timeout{600'000};
   resources::FilePolicy files = resources::FilePolicy::kAuto;
+  std::vector<std::pair<std::string, std::string>> secrets{};  // variables whose values are left out
   bool kill = false;  // end the job by SIGKILL once the generation is committed
   std::function<void(std::string_view phase, std::uint64_t done, std::uint64_t total)> progress;
   // Called from another thread when the time is over and something does not answer: the job runs on

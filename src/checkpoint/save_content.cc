@@ -6,6 +6,8 @@
 #include <array>
 #include <mutex>
 
+#include "checkpoint/hide_secrets.h"
+
 namespace cairn::checkpoint {
 namespace {
 
@@ -61,14 +63,19 @@ std::uint64_t content_bytes(const resources::ContentPlan& content) {
 }
 
 Result<storage::PageDataRef> save_content(const resources::ContentPlan& content,
+                                          const std::vector<std::string>& secrets,
                                           storage::GenerationWriter& writer,
                                           const ReadProgress& progress) {
   const auto memory = writer.memory();
   const bool is_private = content.object_id == 0;
   std::mutex progress_mutex;
+  const ReadMemory read = [&](std::uint64_t position, std::span<std::byte> bytes) {
+    return resources::read_content(content, position, bytes);
+  };
   const auto fill = [&](const std::vector<PageRun>& batch, std::byte* into) -> Result<> {
     if (!is_private || !read_at_once(content.process->task(), batch, into))
       CAIRN_TRY(read_run_by_run(content, batch, into));
+    if (!secrets.empty()) hide_secrets(secrets, batch, into, read);
     const std::lock_guard lock(progress_mutex);
     return progress(stored_bytes(batch));
   };

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "resources/capture.h"
@@ -15,7 +17,9 @@ using ReadProgress = std::function<Result<>(std::uint64_t bytes)>;
 
 [[nodiscard]] std::uint64_t content_bytes(const resources::ContentPlan& content);
 
+// Without the values that are `secrets` (hide_secrets.h).
 [[nodiscard]] Result<storage::PageDataRef> save_content(const resources::ContentPlan& content,
+                                                        const std::vector<std::string>& secrets,
                                                         storage::GenerationWriter& writer,
                                                         const ReadProgress& progress);
 

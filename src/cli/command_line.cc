@@ -64,6 +64,13 @@ CLI::App* add_run(CLI::App& app, CommandLine& all) {
                    "host, x86-64-v2, x86-64-v3, x86-64-v4")
       ->envname("CAIRN_CPU")
       ->type_name("LEVEL");
+  verb->add_option("--secret-env", all.run.secret_env,
+                   "The value of this variable is kept out of images: a restart takes it from its "
+                   "own environment (repeatable)")
+      ->envname("CAIRN_SECRET_ENV")
+      ->type_name("NAME")
+      ->take_all()
+      ->allow_extra_args(false);
   return verb;
 }
 
@@ -81,6 +88,20 @@ void add_other_verbs(CLI::App& app, CommandLine& all) {
   add_generation_word(verb, all.restart.generation,
                       "DIR or DIR/GENERATION (default: the newest)");
   add_job_options(verb, all.restart.job);
+  verb->add_option("--map", all.restart.map,
+                   "The file or directory OLD of the job is NEW now (repeatable); names that the "
+                   "program itself holds stay as they are")
+      ->envname("CAIRN_MAP")
+      ->type_name("OLD=NEW")
+      ->take_all()
+      ->allow_extra_args(false);
+  verb->add_option("--env", all.restart.env,
+                   "The program sees this variable with this value, without one with that of the "
+                   "restart's own environment (repeatable)")
+      ->envname("CAIRN_ENV")
+      ->type_name("NAME[=VALUE]")
+      ->take_all()
+      ->allow_extra_args(false);
 
   add_verb(app, "ps", "List the running jobs of this user on this node", all.ps);
 

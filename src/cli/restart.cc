@@ -1,5 +1,7 @@
 #include <fcntl.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 #include "agent/agent.h"
@@ -37,11 +39,16 @@ OrRefused<std::uint64_t> choose_generation(const StorePath& where) {
                                                " in", where.directory});
 }
 
-OrRefused<std::unique_ptr<restart::Plan>> read_and_check(const StorePath& where) {
+OrRefused<std::unique_ptr<restart::Plan>> read_and_check(const StorePath& where,
+                                                         const RestartOptions& options) {
+  auto moved = restart::PathMap::parse(options.map);
+  if (!moved) return stop(ExitCode::kUsage, moved.error());
   const auto generation = choose_generation(where);
   if (!generation) return tl::unexpected(generation.error());
   auto plan = restart::read(where.directory, *generation);
   if (!plan) return stop(ExitCode::kDamaged, plan.error());
+  if (const auto possible = restart::move_files(*plan, std::move(*moved)); !possible)
+    return stop(ExitCode::kRefused, possible.error());
   if (const auto fits = restart::check_machine(*plan); !fits)
     return stop(ExitCode::kRefused, fits.error());
   // Every byte of the contents, too, before anything is started or changed. From the page cache
@@ -49,6 +56,38 @@ OrRefused<std::unique_ptr<restart::Plan>> read_and_check(const StorePath& where)
   const auto whole = plan->reader->verify(storage::VerifyLevel::kContents, /*direct=*/false);
   if (!whole) return stop(ExitCode::kDamaged, whole.error());
   return std::make_unique<restart::Plan>(std::move(*plan));
+}
+
+// Without a value: that of our own environment, or none.
+Result<std::vector<resources::Variable>> read_variables(const std::vector<std::string>& words) {
+  std::vector<resources::Variable> variables;
+  for (const std::string& word : words) {
+    const auto equals = word.find('=');
+    resources::Variable variable{word.substr(0, equals), std::nullopt};
+    if (variable.name.empty()) return refusal("--env wants NAME or NAME=VALUE, not", word);
+    if (equals != std::string::npos)
+      variable.value = word.substr(equals + 1);
+    else if (const char* own = std::getenv(variable.name.c_str()); own != nullptr)
+      variable.value = own;
+    variables.push_back(std::move(variable));
+  }
+  return variables;
+}
+
+// What the image does not hold comes from here. Gives the names that were not found.
+std::string add_secrets(const std::vector<std::string>& names,
+                        std::vector<resources::Variable>& variables) {
+  std::string missing;
+  for (const std::string& name : names) {
+    const auto given = std::find_if(variables.begin(), variables.end(),
+                                    [&](const auto& variable) { return variable.name == name; });
+    if (given != variables.end()) continue;
+    if (const char* own = std::getenv(name.c_str()); own != nullptr)
+      variables.push_back({name, own});
+    else
+      missing += " " + name;
+  }
+  return missing;
 }
 
 // The agent's own copies: it gives them to the program, whose numbers they need not be.
@@ -69,11 +108,18 @@ std::string job_name(const RestartOptions& options, const restart::Plan& plan) {
 
 ExitCode restart(const RestartOptions& options) {
   const bool json = options.common.json;
+  if (const auto moved = restart::PathMap::parse(options.map); !moved)
+    return fail(json, ExitCode::kUsage, moved.error());
+  auto variables = read_variables(options.env);
+  if (!variables) return fail(json, ExitCode::kUsage, variables.error());
   const auto where = find_store(options.generation, options.common.dir);
   if (!where) return fail(json, ExitCode::kRefused, where.error());
-  auto plan = read_and_check(*where);
+  auto plan = read_and_check(*where, options);
   if (!plan) return fail(json, plan.error().code, plan.error().error);
 
+  if (const auto missing = add_secrets((*plan)->secrets, *variables); !missing.empty())
+    return fail(json, ExitCode::kRefused,
+                Error{0, "set these variables, whose values are not in the image:" + missing, {}});
   JobOptions job_options = options.job;
   if (job_options.mode.empty()) job_options.mode = (*plan)->mode;
   ExitCode code = ExitCode::kOk;
@@ -85,6 +131,9 @@ ExitCode restart(const RestartOptions& options) {
   settings->job.job_id = (*plan)->job_id;
   settings->job.directory = where->directory;
   settings->stdio = copy_stdio();
+  settings->moved = options.map;
+  for (const std::string& name : (*plan)->secrets) settings->secrets += name + "\n";
+  settings->environment = std::move(*variables);
   const std::string executable = (*plan)->records.processes.front().program().executable();
   settings->restart_from = (*plan)->generation;
   plan->reset();

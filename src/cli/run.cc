@@ -1,8 +1,11 @@
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "abi/boot.h"
 #include "base/cpu_view.h"
 #include "agent/station.h"
+#include "checkpoint/hide_secrets.h"
 #include "cli/launch.h"
 #include "cli/locate.h"
 #include "cli/output.h"
@@ -34,6 +37,15 @@ Result<std::uint32_t> cpu_level(const std::string& name) {
   return *level;
 }
 
+Result<> check_secret(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (name.empty() || name.find_first_of("=\n") != std::string::npos || value == nullptr)
+    return refusal("--secret-env: there is no such variable:", name);
+  if (std::strlen(value) < checkpoint::kShortestSecret)
+    return refusal("--secret-env: too short to be told from other data: the value of", name);
+  return {};
+}
+
 }  // namespace
 
 ExitCode run(const RunOptions& options) {
@@ -50,6 +62,11 @@ ExitCode run(const RunOptions& options) {
     return fail(json, ExitCode::kUsage, level.error());
   else
     settings->cpu_level = *level;
+  for (const std::string& name : options.secret_env) {
+    if (const auto fits = check_secret(name); !fits)
+      return fail(json, ExitCode::kUsage, fits.error());
+    settings->secrets += name + "\n";
+  }
   agent::JobEntry& job = settings->job;
   job.name = options.job.name.empty()
                  ? std::filesystem::path(options.command.front()).filename().string()

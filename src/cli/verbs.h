@@ -27,6 +27,7 @@ struct RunOptions {
   CommonOptions common;
   JobOptions job;
   std::string cpu;
+  std::vector<std::string> secret_env;
   std::vector<std::string> command;  // PROGRAM ARGS
 };
 [[nodiscard]] ExitCode run(const RunOptions& options);  // returns only if it failed
@@ -34,6 +35,8 @@ struct RunOptions {
 struct RestartOptions {
   CommonOptions common;
   JobOptions job;
+  std::vector<std::string> map;  // OLD=NEW
+  std::vector<std::string> env;  // NAME or NAME=VALUE
   std::string generation;  // DIR or DIR/GENERATION
 };
 [[nodiscard]] ExitCode restart(const RestartOptions& options);  // returns only if it failed

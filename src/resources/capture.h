@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "abi/cpu_view.h"
+#include "abi/notices.h"
 #include "abi/sysv_ids.h"
 #include "base/error.h"
 #include "base/fd.h"
@@ -41,6 +42,7 @@ struct CaptureOptions {
   std::uint64_t file_content_limit = 4ULL << 30;  // largest file that is saved by content
   abi::CpuView cpu{};                             // what the job's programs are told of the CPU
   const abi::SysvTable* sysv = nullptr;           // the job's; null: it has none
+  abi::Notices* notices = nullptr;                // likewise
 };
 
 // Pages to be stored together under one PageDataRef.
@@ -64,10 +66,30 @@ struct ContentPlan {
   std::vector<View> views;
 };
 
+// Watches of the guest's that do not tell it of files that are opened and read, until this ends.
+class DeafWatches {
+ public:
+  DeafWatches() = default;
+  DeafWatches(DeafWatches&&) = default;
+  DeafWatches& operator=(DeafWatches&&) = default;
+  ~DeafWatches();
+  Result<> add(int inotify, const std::string& path, std::int32_t number, std::uint32_t mask);
+  void hear_again();
+
+ private:
+  struct Watch {
+    Fd inotify;
+    std::string path;
+    std::uint32_t mask;
+  };
+  std::vector<Watch> watches_;
+};
+
 struct JobCapture {
   std::vector<image::ProcessImage> processes;  // as they were given
   std::vector<image::KernelObject> objects;
   std::vector<ContentPlan> contents;
+  DeafWatches deaf;
 };
 
 // All of them are frozen, and outlive the contents.

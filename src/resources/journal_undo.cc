@@ -29,11 +29,13 @@ constexpr std::uint32_t kMinorBits = 20;
 struct Entry {
   JournalRecord* record;
   std::string directory;  // of its journal
+  const UndoRequest* request;
 
-  [[nodiscard]] std::string path() const { return record->path; }
-  [[nodiscard]] std::string second() const {
+  [[nodiscard]] std::string path() const { return request->moved(record->path); }
+  [[nodiscard]] std::string text() const {
     return reinterpret_cast<const char*>(record) + record->second;
   }
+  [[nodiscard]] std::string second() const { return request->moved(text()); }
   [[nodiscard]] std::string kept() const { return fmt::format("{}/{}", directory, record->kept); }
   [[nodiscard]] bool done() const { return record->state.load() == JournalState::kDone; }
 };
@@ -163,7 +165,7 @@ Result<> Undo::make_again(const Entry& entry) const {
   if (S_ISDIR(mode)) {
     made = ::mkdir(path.c_str(), 0700);
   } else if (S_ISLNK(mode)) {
-    made = ::symlink(entry.second().c_str(), path.c_str());
+    made = ::symlink(entry.text().c_str(), path.c_str());
   } else {
     made = ::mknod(
         path.c_str(), (mode & S_IFMT) | 0600,
@@ -279,14 +281,17 @@ Result<> Undo::length(const Entry& entry) const {
   return {};
 }
 
-}  // namespace
-
-Result<> undo_journals(const UndoRequest& request) {
-  if (request.positions.empty()) return {};
-  const std::uint64_t first = request.positions.rbegin()->first;
-  CAIRN_ASSIGN(const auto numbers, journals_in(request.directory));
+struct Written {
   std::vector<MappedJournal> journals;
   std::vector<Entry> entries;  // in the order of writing
+};
+
+// All that happened since the commit and is not undone yet.
+Result<Written> read_journals(const UndoRequest& request) {
+  Written written;
+  if (request.positions.empty()) return written;
+  const std::uint64_t first = request.positions.rbegin()->first;
+  CAIRN_ASSIGN(const auto numbers, journals_in(request.directory));
   for (const std::uint64_t number : numbers) {
     if (number < first || number == request.without) continue;
     const auto place = fmt::format("{}/{}", request.directory, number);
@@ -300,13 +305,30 @@ Result<> undo_journals(const UndoRequest& request) {
          journal.records(position == request.positions.end() ? 0 : position->second)) {
       const auto state = record->state.load();
       if (state == JournalState::kIntent || state == JournalState::kDone)
-        entries.push_back({record, place});
+        written.entries.push_back({record, place, &request});
     }
-    journals.push_back(std::move(journal));
+    written.journals.push_back(std::move(journal));
   }
+  return written;
+}
+
+}  // namespace
+
+Result<std::set<std::string>> names_in_journals(const UndoRequest& request) {
+  std::set<std::string> names;
+  CAIRN_ASSIGN(const Written written, read_journals(request));
+  for (const Entry& entry : written.entries) {
+    names.insert(entry.path());
+    if (entry.record->second != 0) names.insert(entry.second());
+  }
+  return names;
+}
+
+Result<> undo_journals(const UndoRequest& request) {
+  CAIRN_ASSIGN(const Written written, read_journals(request));
   Undo undo(request);
-  for (const Entry& entry : entries) CAIRN_TRY(undo.check(entry));
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+  for (const Entry& entry : written.entries) CAIRN_TRY(undo.check(entry));
+  for (auto entry = written.entries.rbegin(); entry != written.entries.rend(); ++entry) {
     CAIRN_TRY(undo.apply(*entry));
     entry->record->state = JournalState::kUndone;
   }

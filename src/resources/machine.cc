@@ -211,24 +211,9 @@ std::vector<std::string> what_machine_lacks(const image::Machine& saved) {
   return problems;
 }
 
-std::vector<std::string> check_machine(const image::ProcessImage& image,
-                                       const std::vector<image::KernelObject>& objects) {
+std::vector<std::string> check_machine(const image::ProcessImage& image) {
   auto problems = what_machine_lacks(image.machine());
   for (auto& problem : missing_files(image)) problems.push_back(std::move(problem));
-  for (const auto& object : objects) {
-    if (!object.has_regular_file()) continue;
-    const auto& record = object.regular_file();
-    if (record.same_file_as() != 0 || record.unlinked() ||
-        record.rule() == image::FILE_RULE_CONTENT)
-      continue;
-    const auto path = present_path(record.file());
-    if (!path || path->empty())
-      problems.push_back("the open file " + record.file().path() + " is missing");
-  }
-  if (!image.program().has_removed_directory() &&
-      ::access(image.program().working_directory().c_str(), X_OK) != 0)
-    problems.push_back("the working directory " + image.program().working_directory() +
-                       " is missing");
   // Root gives the process its own ids.
   if (::geteuid() != 0 &&
       (image.credentials().euid() != ::geteuid() || image.credentials().egid() != ::getegid()))

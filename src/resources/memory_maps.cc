@@ -14,9 +14,11 @@
 
 #include "abi/arena.h"
 #include "base/files.h"
+#include "resources/aio.h"
 #include "resources/file_identity.h"
 #include "resources/memfd.h"
 #include "resources/page_scan.h"
+#include "resources/memory_policy.h"
 #include "resources/regular_file.h"
 #include "resources/shared_memory.h"
 #include "resources/smaps.h"
@@ -49,7 +51,6 @@ Result<> refuse_special(const Vma& vma) {
   // again by the same mprotect (execute_only_pkey, Linux 4.9).
   if (vma.protection_key != 0 && vma.protection != PROT_EXEC)
     return refuse(vma, "memory with a protection key");
-  if (vma.path.starts_with("/[aio]")) return refuse(vma, "an asynchronous I/O context (io_setup)");
   if (vma.path.starts_with("anon_inode:") || vma.path.starts_with("socket:"))
     return refuse(vma, "a mapping of " + vma.path);
   if (vma.path.starts_with("/dev/") && !vma.path.starts_with("/dev/zero") &&
@@ -86,6 +87,7 @@ class MemoryCapture {
   }
 
   Result<> region(const Vma& vma) {
+    if (vma.path.starts_with("/[aio]")) return capture_aio(context_, vma.start, vma.bytes());
     CAIRN_TRY(refuse_special(vma));
     image::MemoryRegion region;
     region.set_start(vma.start);
@@ -98,6 +100,10 @@ class MemoryCapture {
     region.set_lock_on_fault(vma.has("lf"));
     for (const int advice : advice_of(vma)) region.add_advice(advice);
     CAIRN_TRY(vma.shared ? shared(vma, region) : private_memory(vma, region));
+    for (const auto& guard : scan_.take_guards()) {
+      region.add_guards(guard.start);
+      region.add_guards(guard.end - guard.start);
+    }
     *context_.image.add_regions() = std::move(region);
     return {};
   }
@@ -267,7 +273,7 @@ Result<> capture_memory(CaptureContext& context) {
   for (const auto& vma : vmas)
     if (!abi::in_arena(vma.start) && !is_kernels_own(vma)) CAIRN_TRY(capture.region(vma));
   capture.finish();
-  return {};
+  return capture_memory_policies(context);
 }
 
 // The views of shared memory overlap as they please; a plan's runs must not.

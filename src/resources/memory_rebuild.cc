@@ -15,6 +15,7 @@
 
 #include "resources/file_identity.h"
 #include "resources/memory_maps.h"
+#include "resources/memory_policy.h"
 #include "resources/open_files.h"
 #include "resources/sysv.h"
 
@@ -330,6 +331,8 @@ Result<> write_shared(RebuildContext& context, PageSink& sink, const image::Kern
   });
 }
 
+constexpr int kGuardInstall = 102;  // MADV_GUARD_INSTALL, Linux 6.13
+
 bool only_for_speed(int advice) {
   return advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE || advice == MADV_MERGEABLE ||
          advice == MADV_SEQUENTIAL || advice == MADV_RANDOM;
@@ -343,6 +346,7 @@ Result<> map_memory(RebuildContext& context) {
   CAIRN_TRY(map_private_files(context));
   CAIRN_TRY(map_objects(context));
   CAIRN_TRY(map_shared_anonymous(context));
+  CAIRN_TRY(restore_memory_policies(context));
   return wish_huge_pages(context);
 }
 
@@ -373,6 +377,9 @@ Result<> finish_memory(RebuildContext& context) {
       call(must, SYS_mprotect, region.protection());
     for (const int advice : region.advice())
       call(only_for_speed(advice) ? may : must, SYS_madvise, advice);
+    for (int i = 0; i + 1 < region.guards_size(); i += 2)
+      must.push_back(RemoteProcess::make_call(0, SYS_madvise, region.guards(i),
+                                              region.guards(i + 1), kGuardInstall));
     if (region.locked()) call(must, SYS_mlock2, region.lock_on_fault() ? MLOCK_ONFAULT : 0);
     if (region.name().empty()) continue;
     CAIRN_ASSIGN(auto name, context.process.scratch_text(region.name()));

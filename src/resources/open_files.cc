@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "resources/file_locks.h"
 #include "resources/inherited.h"
+#include "resources/inotify.h"
 #include "resources/registry.h"
 
 namespace cairn::resources {
@@ -195,6 +196,8 @@ std::string fdinfo_value(const std::string& fdinfo, std::string_view name) {
 Result<> capture_open_files(CaptureJob& job) {
   CAIRN_TRY(raise_our_file_limit());
   for (auto& context : job.members) CAIRN_TRY(take_all(context));
+  // Watches come first: they are not to tell of what is read for the others.
+  CAIRN_TRY(capture_inotifies(job, capture_one));
   // Capturing a unix socket may find further open files in its queue, and the list grows while we
   // walk it. Other kinds come after them: by then it is known what is the job's.
   for (std::size_t i = 0; i < job.files.size(); ++i)

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <span>
 
 namespace cairn::resources {
 namespace {
@@ -28,10 +29,12 @@ constexpr std::uint64_t kIsFile = 1 << 2;
 constexpr std::uint64_t kIsPresent = 1 << 3;
 constexpr std::uint64_t kIsSwapped = 1 << 4;
 constexpr std::uint64_t kIsZeroPage = 1 << 5;
+constexpr std::uint64_t kIsGuard = 1 << 8;  // Linux 6.15
 
 constexpr std::uint64_t kMapPresent = 1ULL << 63;
 constexpr std::uint64_t kMapSwapped = 1ULL << 62;
 constexpr std::uint64_t kMapFile = 1ULL << 61;
+constexpr std::uint64_t kMapGuard = 1ULL << 58;  // Linux 6.15; before, a guard page is only "swapped"
 
 }  // namespace
 
@@ -97,12 +100,21 @@ Result<bool> PageScan::scan(std::uint64_t start, std::uint64_t end,
   argument.category_mask = kIsFile | kIsZeroPage;
   argument.category_anyof_mask = kIsPresent | kIsSwapped;
   argument.return_mask = kIsPresent | kIsSwapped;
+  if (knows_guards_) argument.return_mask |= kIsGuard;
   while (argument.start < end) {
     const int count = ::ioctl(pagemap_.get(), kPagemapScan, &argument);
+    if (count < 0 && errno == EINVAL && knows_guards_) {
+      knows_guards_ = false;
+      argument.return_mask &= ~kIsGuard;
+      continue;
+    }
     if (count < 0 && (errno == ENOTTY || errno == EINVAL)) return false;
     if (count < 0) return os_failure("scan the pages of", fmt::format("{:#x}", argument.start));
-    for (int i = 0; i < count; ++i) add_run(runs, found[static_cast<std::size_t>(i)].start,
-                                            found[static_cast<std::size_t>(i)].end);
+    for (const auto& range : std::span(found).first(static_cast<std::size_t>(count)))
+      if (range.categories & kIsGuard)
+        guards_.push_back({range.start, range.end});
+      else
+        add_run(runs, range.start, range.end);
     // Linux 6.7 to at least 6.18 walks 512 ranges at a time and leaves walk_end behind the last
     // full piece although it has found what comes after: that would be given to us a second time.
     argument.start = argument.walk_end;
@@ -122,7 +134,9 @@ Result<> PageScan::walk(std::uint64_t start, std::uint64_t end,
     if (got != static_cast<ssize_t>(count * sizeof entries[0]))
       return os_failure("read the page map at", fmt::format("{:#x}", start));
     for (std::uint64_t i = 0; i < count; ++i)
-      if ((entries[i] & (kMapPresent | kMapSwapped)) && !(entries[i] & kMapFile))
+      if (entries[i] & kMapGuard)
+        guards_.push_back({start + i * kPage, start + (i + 1) * kPage});
+      else if ((entries[i] & (kMapPresent | kMapSwapped)) && !(entries[i] & kMapFile))
         add_run(runs, start + i * kPage, start + (i + 1) * kPage);
     start += count * kPage;
   }

@@ -3,6 +3,7 @@
 // Nothing is touched, so a sanitizer's terabytes of untouched shadow cost nothing.
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -19,6 +20,12 @@ class PageScan {
   // Pages that belong to no file: present or in swap, and not the kernel's page of zeros.
   Result<> own_pages(std::uint64_t start, std::uint64_t end, std::vector<storage::PageRun>& runs);
 
+  // Ranges of guard pages (MADV_GUARD_INSTALL) that own_pages has come by since the last call.
+  struct Guard {
+    std::uint64_t start, end;
+  };
+  std::vector<Guard> take_guards() { return std::exchange(guards_, {}); }
+
  private:
   explicit PageScan(Fd pagemap) : pagemap_(std::move(pagemap)) {}
   Result<bool> scan(std::uint64_t start, std::uint64_t end, std::vector<storage::PageRun>& runs);
@@ -26,6 +33,8 @@ class PageScan {
 
   Fd pagemap_;
   bool can_scan_ = true;
+  bool knows_guards_ = true;
+  std::vector<Guard> guards_;
 };
 
 // How much of a mapping can be read: up to the end of its file, wherever that is now.

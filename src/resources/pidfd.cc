@@ -35,8 +35,10 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
       record.set_pid(member.runtime->virtual_pid);
       return {};
     }
-  if (context.job.virtual_id(pid) != 0)
-    return cannot_save(file, "a pidfd of a thread that is not the first one");
+  if (const auto thread = context.job.virtual_id(pid); thread != 0) {
+    record.set_pid(thread);
+    return {};
+  }
   return cannot_save(file, fmt::format("a pidfd of process {}", pid));
 }
 
@@ -70,6 +72,11 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pidfd();
   if (record.pid() == kEnded) return of_an_ended_process(context.job, object);
   const auto* member = context.job.member(record.pid());
+  if (member == nullptr && record.thread()) {  // threads are made later: its numbers hold something else
+    Fd placeholder(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!placeholder.valid()) return os_failure("open", "/dev/null");
+    return placeholder;
+  }
   if (member == nullptr) return refusal("a pidfd of a process that is not in the image");
   Fd fd(static_cast<int>(
       ::syscall(SYS_pidfd_open, member->process.pid().value, record.thread() ? kThread : 0U)));
@@ -77,9 +84,27 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   return fd;
 }
 
+Result<> connect(RebuildContext& context, const image::KernelObject& object) {
+  const auto& record = object.pidfd();
+  if (!record.thread() || record.pid() == kEnded || context.job.member(record.pid()) != nullptr)
+    return {};
+  const auto tid = context.job.real_tid(record.pid());
+  if (tid == 0) return refusal("a pidfd of a thread that is not in the image");
+  Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, tid, kThread)));
+  if (!fd.valid()) return os_failure("make the pidfd of the new thread");
+  const int flags = static_cast<int>(object.status_flags() & O_NONBLOCK);
+  if (flags != 0 && ::fcntl(fd.get(), F_SETFL, flags) != 0) return os_failure("F_SETFL of a pidfd");
+  for (const auto& number : context.job.numbers[object.id()]) {
+    const RemoteProcess::Placement placement{fd.get(), number.fd, number.flags};
+    CAIRN_TRY(context.job.members[number.process].process.place_fds(std::span(&placement, 1)));
+  }
+  context.job.made[object.id()] = std::move(fd);
+  return {};
+}
+
 }  // namespace
 
 const Kind kPidFdKind{"pidfd", image::KernelObject::kPidfd, Maker::kAgent, matches, capture, create,
-                      nullptr};
+                      connect};
 
 }  // namespace cairn::resources

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +20,7 @@ constexpr std::string_view kSelf = "/proc/self/";
 
 constexpr std::string_view kTask = "task/";
 constexpr std::int32_t kInit = 1;
+constexpr std::string_view kDeleted = " (deleted)";  // behind what the kernel has forgotten already
 
 // "/proc/self/task/4711/stat" taken apart. Of a process: its virtual pid, of the holder: 0.
 struct Entry {
@@ -31,7 +34,7 @@ std::optional<Entry> entry_of(const std::string& path) {
   const char* number = path.c_str() + std::string_view("/proc/").size();
   if (!path.starts_with("/proc/") || *number < '1' || *number > '9') return std::nullopt;
   const long pid = std::strtol(number, &end, 10);
-  if (*end != '/' && *end != '\0') return std::nullopt;
+  if (*end != '/' && *end != '\0' && *end != ' ') return std::nullopt;
   return Entry{static_cast<std::int32_t>(pid), *end == '/' ? end + 1 : ""};
 }
 
@@ -85,19 +88,24 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
       record.set_offset(::lseek(file.copy.get(), 0, SEEK_CUR));
       return {};
     }
-    if (owner == nullptr) return cannot_save(file, file.link + ", of a process outside of the job,");
-    const auto rest = with_thread(*owner, entry->rest);
-    if (rest.starts_with("task/0"))
-      return cannot_save(file, file.link + ", of a thread that has ended,");
-    record.set_path(owner == &context
-                        ? std::string(kSelf) + rest
-                        : fmt::format("/proc/{}/{}", owner->runtime->virtual_pid, rest));
+    const auto rest = owner == nullptr ? std::string() : with_thread(*owner, entry->rest);
+    const bool ended = file.link.ends_with(kDeleted) ||
+                       (owner == nullptr ? ::kill(entry->pid, 0) != 0 && errno == ESRCH
+                                         : rest.starts_with("task/0"));
+    if (owner == nullptr && !ended)
+      return cannot_save(file, file.link + ", of a process outside of the job,");
+    record.set_ended(ended);
+    if (!ended)
+      record.set_path(owner == &context
+                          ? std::string(kSelf) + rest
+                          : fmt::format("/proc/{}/{}", owner->runtime->virtual_pid, rest));
   }
   record.set_offset(::lseek(file.copy.get(), 0, SEEK_CUR));
   return {};
 }
 
 bool is_of_thread(const image::KernelObject& object) {
+  if (object.proc_file().ended()) return false;
   const auto entry = entry_of(object.proc_file().path());
   return entry && entry->rest.starts_with(kTask);
 }
@@ -120,6 +128,26 @@ Result<Fd> open_at_position(const std::string& path, const image::KernelObject& 
   return fd;
 }
 
+// The same file of a process that is made to end.
+Result<Fd> of_an_ended_process(const Entry& entry, const image::KernelObject& object) {
+  const pid_t child = ::fork();
+  if (child < 0) return os_failure("make a process that ends");
+  if (child == 0)
+    for (;;) ::pause();
+  std::string rest = entry.rest;
+  if (rest.ends_with(kDeleted)) rest.resize(rest.size() - kDeleted.size());
+  if (rest.starts_with(kTask)) {
+    const auto behind = std::min(rest.find('/', kTask.size()), rest.size());
+    rest = fmt::format("task/{}{}", child, rest.substr(behind));
+  }
+  auto opened = open_at_position(fmt::format("/proc/{}/{}", child, rest), object);
+  ::kill(child, SIGKILL);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return opened;
+}
+
 // A thread's file exists once the thread does: until then its numbers hold something else.
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   std::string path = object.proc_file().path();
@@ -131,6 +159,7 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto entry = entry_of(path);
   const bool of_init = entry && entry->pid == kInit && context.job.member(kInit) == nullptr;
   if (entry && !of_init) {
+    if (object.proc_file().ended()) return of_an_ended_process(*entry, object);
     CAIRN_ASSIGN(const auto* owner, owner_of(context, *entry));
     path = fmt::format("/proc/{}/{}", owner->process.pid().value, entry->rest);
   }

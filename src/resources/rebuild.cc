@@ -4,12 +4,15 @@
 
 #include <cstring>
 
+#include "resources/aio.h"
 #include "resources/clocks.h"
 #include "resources/context.h"
+#include "resources/environment.h"
 #include "resources/file_locks.h"
 #include "resources/file_rewind.h"
 #include "resources/inet_socket.h"
 #include "resources/inherited.h"
+#include "resources/inotify.h"
 #include "resources/memfd.h"
 #include "resources/memory_maps.h"
 #include "resources/open_files.h"
@@ -63,6 +66,7 @@ Result<> JobRebuild::address_space() {
 Result<> JobRebuild::memory() {
   for (auto& member : job_->members) {
     CAIRN_TRY(write_memory(member));
+    CAIRN_TRY(renew_environment(member, job_->options.environment));
     CAIRN_TRY(finish_memory(member));
     CAIRN_TRY(restore_layout(member));
   }
@@ -88,7 +92,10 @@ Result<> JobRebuild::connect_objects() {
   CAIRN_TRY(shut_inet_sockets(*job_));
   job_->lost_peers.clear();
   job_->removed_names.clear();
-  for (auto& member : job_->members) CAIRN_TRY(create_posix_timers(member));
+  for (auto& member : job_->members) {
+    CAIRN_TRY(create_posix_timers(member));
+    CAIRN_TRY(restore_aio(member));
+  }
   return {};
 }
 
@@ -117,10 +124,11 @@ Result<> JobRebuild::start_clocks() {
     member.mapped_files.clear();
   }
   job_->sysv_sets.keep();
+  WatchRebuild watches(*job_);
   job_->made.clear();
   job_->pipes.clear();
   job_->held.clear();
-  return {};
+  return watches.make();
 }
 
 RebuildContext& add_member(RebuildJob& job, RemoteProcess& process,

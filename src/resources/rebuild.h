@@ -14,10 +14,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "abi/notices.h"
 #include "abi/sysv_ids.h"
 #include "base/error.h"
 #include "image/schema/object.pb.h"
@@ -31,12 +33,20 @@ namespace cairn::resources {
 using OpenContent =
     std::function<Result<std::unique_ptr<storage::MemoryReader>>(const std::string& ref)>;
 
+// Of the environment; without a value it goes.
+struct Variable {
+  std::string name;
+  std::optional<std::string> value;
+};
+
 struct RebuildOptions {
   OpenContent open_content;
   std::array<int, 3> stdio{0, 1, 2};  // of the restart command, as descriptors of ours
   std::string undo_directory;         // where rewind_files puts what it cuts off; made if needed
   abi::SysvTable* sysv = nullptr;     // the new job's
+  abi::Notices* notices = nullptr;    // likewise
   bool restore_files = true;          // false for --files=none
+  std::vector<Variable> environment;  // what is to be another than it was
 };
 
 struct RebuildJob;
@@ -68,9 +78,15 @@ class JobRebuild {
   std::unique_ptr<RebuildJob> job_;
 };
 
-// What this machine lacks, one line each: CPU and kernel features, files, identity. Empty: go ahead.
-// Starts and changes nothing.
-std::vector<std::string> check_machine(const image::ProcessImage& image,
-                                       const std::vector<image::KernelObject>& objects);
+// What this machine lacks, one line each: CPU and kernel features, mapped files, identity. Empty: go
+// ahead. Starts and changes nothing.
+std::vector<std::string> check_machine(const image::ProcessImage& image);
+
+// Likewise: the files and directories that the processes need and that are not there, but for those
+// that the restart brings back itself, by `comes_back`.
+std::vector<std::string> missing_places(
+    const std::vector<image::ProcessImage>& processes,
+    const std::vector<image::KernelObject>& objects,
+    const std::function<bool(const std::string& path)>& comes_back);
 
 }  // namespace cairn::resources

@@ -9,6 +9,8 @@
 #include "resources/fifo.h"
 #include "resources/inet_socket.h"
 #include "resources/inherited.h"
+#include "resources/inotify.h"
+#include "resources/message_queue.h"
 #include "resources/memfd.h"
 #include "resources/netlink_socket.h"
 #include "resources/path_only.h"
@@ -32,9 +34,9 @@ namespace cairn::resources {
 std::span<const Kind> kinds() {
   static const Kind table[] = {
       kPathOnlyKind,    kPidFdKind,     kProcFileKind,   kMemFdKind,      kSharedMemoryKind,
-      kRegularFileKind, kDirectoryKind, kPtyKind,        kDeviceKind,     kTerminalKind,
+      kMessageQueueKind, kRegularFileKind, kDirectoryKind, kPtyKind,        kDeviceKind,     kTerminalKind,
       kInheritedKind,   kPipeKind,      kPipeEndKind,    kFifoKind,       kEventFdKind,
-      kTimerFdKind,     kSignalFdKind,  kUnixSocketKind, kInetSocketKind, kNetlinkSocketKind,
+      kTimerFdKind,     kSignalFdKind,  kInotifyKind, kUnixSocketKind, kInetSocketKind, kNetlinkSocketKind,
       kOtherSocketKind, kEpollKind,     kSysvSemaphoresKind, kSysvMessagesKind,
   };
   return table;

@@ -2,9 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,7 +16,6 @@
 namespace cairn::resources {
 namespace {
 
-constexpr std::uint64_t kMqueueMagic = 0x19800202;
 constexpr std::uint32_t kOnlyForOpening = O_CREAT | O_EXCL | O_TRUNC;
 constexpr std::string_view kOwnDescriptors = "/proc/self/fd/";
 constexpr std::uint64_t kRunPages = 1U << 20;  // longest run; PageRun::pages has 32 bits
@@ -103,10 +100,6 @@ image::FileRule rule_of_inode(const CaptureContext& context, const OpenFile& fil
 }
 
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
-  struct statfs system {};
-  if (::fstatfs(file.copy.get(), &system) == 0 &&
-      static_cast<std::uint64_t>(system.f_type) == kMqueueMagic)
-    return cannot_save(file, "the message queue " + file.link);
   auto& record = *object.mutable_regular_file();
   const off_t offset = ::lseek(file.copy.get(), 0, SEEK_CUR);
   if (offset < 0) return cannot_save(file, "the file " + file.link + ", which has no offset,");

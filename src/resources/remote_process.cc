@@ -431,6 +431,11 @@ Result<> RemoteProcess::put_xsave(std::uint32_t thread_index, std::span<const st
   return check(reply, "set a thread's extended state", fmt::format("(thread {})", thread_index));
 }
 
+Result<> RemoteProcess::put_filters(std::span<const std::byte> filters) {
+  CAIRN_ASSIGN(auto reply, request(abi::LinkType::kPutFilters, filters));
+  return check(reply, "hold a thread to its seccomp filters");
+}
+
 Result<std::unique_ptr<abi::RuntimeState>> RemoteProcess::runtime_state() {
   auto state = std::make_unique<abi::RuntimeState>();
   CAIRN_ASSIGN(auto reply, request(abi::LinkType::kGetRuntime, {}, {}, {},

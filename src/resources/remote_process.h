@@ -149,6 +149,8 @@ class RemoteProcess {
   Result<std::vector<std::byte>> xsave(std::int32_t tid);
   Result<> make_threads(std::span<const abi::ThreadState> threads);
   Result<> put_xsave(std::uint32_t thread_index, std::span<const std::byte> area);
+  // `filters`: LinkFilters with what follows it.
+  Result<> put_filters(std::span<const std::byte> filters);
   Result<std::unique_ptr<abi::RuntimeState>> runtime_state();
   Result<> set_runtime_state(const abi::RuntimeState& state);
 

@@ -16,6 +16,8 @@
 
 #include "base/files.h"
 #include "resources/clocks.h"
+#include "resources/memory_policy.h"
+#include "resources/seccomp_filters.h"
 
 namespace cairn::resources {
 namespace {
@@ -240,7 +242,8 @@ Result<> capture_threads(CaptureContext& context) {
     CAIRN_TRY(capture_name(context, state.real_tid, record));
     CAIRN_TRY(capture_scheduling(state.real_tid, record));
   }
-  return {};
+  CAIRN_TRY(capture_thread_policies(context));
+  return capture_seccomp_filters(context);
 }
 
 Result<> make_threads(RebuildContext& context) {
@@ -273,7 +276,8 @@ Result<> restore_thread_attributes(RebuildContext& context) {
     CAIRN_TRY(restore_speculation(context, i));
     CAIRN_TRY(restore_scheduling(context.thread_ids[static_cast<std::size_t>(i)], record));
   }
-  return {};
+  CAIRN_TRY(restore_thread_policies(context));
+  return restore_seccomp_filters(context);
 }
 
 std::int32_t RebuildJob::real_tid(std::int32_t virtual_tid) const {

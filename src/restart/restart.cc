@@ -20,6 +20,9 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
+#include <functional>
+#include <set>
+
 #include <nlohmann/json.hpp>
 
 #include "base/exit_code.h"
@@ -59,11 +62,13 @@ std::string undo_directory(const Plan& plan) {
   return plan.directory + "/undo";
 }
 
-resources::RebuildOptions rebuild_options(const Plan& plan, abi::SysvTable& sysv,
+resources::RebuildOptions rebuild_options(const Plan& plan, abi::JobSegment& segment,
                                           const Surroundings& around) {
   resources::RebuildOptions options;
   options.stdio = around.stdio;
-  options.sysv = &sysv;
+  options.sysv = &segment.sysv;
+  options.notices = &segment.notices;
+  options.environment = around.environment;
   options.restore_files = around.bring_back_files;
   options.undo_directory = undo_directory(plan);
   options.open_content =
@@ -79,7 +84,8 @@ Result<> undo_names(const Plan& plan, const Surroundings& around) {
   return resources::undo_journals({.directory = plan.directory + "/journal",
                                    .positions = plan.journals,
                                    .without = around.journal,
-                                   .undo_directory = undo_directory(plan)});
+                                   .undo_directory = undo_directory(plan),
+                                   .moved = plan.moved});
 }
 
 // Nobody runs before everybody can.
@@ -95,13 +101,13 @@ Result<> go(Tree& tree) {
 }
 
 // From the fresh tree to the running one: each step is done in every process before the next.
-Result<Outcome> build(const Plan& plan, Tree& tree, abi::SysvTable& sysv, const Surroundings& around) {
+Result<Outcome> build(const Plan& plan, Tree& tree, abi::JobSegment& segment, const Surroundings& around) {
   Outcome outcome;
   auto last = Clock::now();
   std::vector<resources::JobRebuild::Process> processes;
   for (std::size_t i = 0; i < tree.processes.size(); ++i)
     processes.push_back({tree.processes[i], plan.records.processes[i]});
-  resources::JobRebuild rebuild(processes, plan.records.objects, rebuild_options(plan, sysv, around));
+  resources::JobRebuild rebuild(processes, plan.records.objects, rebuild_options(plan, segment, around));
   CAIRN_TRY(fault_step(FaultPoint::kRestartNames, "undo what was done to names"));
   CAIRN_TRY(undo_names(plan, around));
   CAIRN_TRY(fault_step(FaultPoint::kRestartObjects, "create the kernel objects"));
@@ -184,6 +190,7 @@ Result<Plan> read(const std::string& directory, std::uint64_t generation) {
   if (json.is_object()) {
     plan.name = json.value("name", "");
     plan.mode = json.value("mode", "auto");
+    plan.secrets = json.value("secrets", std::vector<std::string>());
     plan.origin = {json.value("origin_session", 0), json.value("origin_group", 0)};
   }
   plan.journals = journals_of(info);
@@ -198,13 +205,47 @@ Result<Plan> read(const std::string& directory, std::uint64_t generation) {
   return plan;
 }
 
+Result<> move_files(Plan& plan, PathMap moved) {
+  CAIRN_TRY(move_paths(moved, plan.records));
+  plan.moved = std::move(moved);
+  return {};
+}
+
+namespace {
+
+// What was removed since the commit is brought back before anything is opened. If the journals cannot
+// be read, the step that undoes them says so.
+std::function<bool(const std::string&)> what_comes_back(const Plan& plan) {
+  const auto names = resources::names_in_journals({.directory = plan.directory + "/journal",
+                                                   .positions = plan.journals,
+                                                   .undo_directory = {},
+                                                   .moved = plan.moved});
+  if (!names) return [](const std::string&) { return true; };
+  return [names = *names](const std::string& path) {
+    for (std::string part = path; part.size() > 1; part.resize(part.rfind('/'))) {
+      if (names.contains(part)) return true;
+      if (part.find('/') == std::string::npos) break;
+    }
+    return false;
+  };
+}
+
+}  // namespace
+
 Result<> check_machine(const Plan& plan) {
   CAIRN_TRY(resources::plan_tree(plan.records.processes, plan.origin));
+  std::set<std::string> seen;
   std::string lacking;
+  const auto add = [&](const std::string& line) {
+    if (seen.insert(line).second) lacking += (lacking.empty() ? "" : "; ") + line;
+  };
   for (const image::ProcessImage& process : plan.records.processes)
     if (!process.zombie())
-      for (const std::string& line : resources::check_machine(process, plan.records.objects))
-        lacking += (lacking.empty() ? "" : "; ") + line;
+      for (const std::string& line : resources::check_machine(process)) add(line);
+  const auto comes_back = what_comes_back(plan);
+  for (const std::string& line :
+       resources::missing_places(plan.records.processes, plan.records.objects, comes_back))
+    add(line);
   if (!lacking.empty()) return refusal("this machine does not fit: " + lacking);
   return {};
 }
@@ -219,7 +260,7 @@ Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid 
     CAIRN_ASSIGN(auto starter, connect(connections, pid));
     CAIRN_TRY(fault_step(FaultPoint::kRestartTree, "make the processes"));
     CAIRN_TRY(build_tree(plan, connections, std::move(starter), segment.ids, newborns, tree));
-    return build(plan, tree, segment.sysv, around);
+    return build(plan, tree, segment, around);
   };
   auto outcome = attempt();
   if (outcome) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "abi/segment.h"
 #include "base/connection_queue.h"
@@ -14,6 +15,8 @@
 #include "image/image.h"
 #include "resources/file_journal.h"
 #include "resources/process_tree.h"
+#include "resources/rebuild.h"
+#include "restart/path_map.h"
 #include "storage/generation_reader.h"
 
 namespace cairn::restart {
@@ -25,10 +28,12 @@ struct Plan {
   std::string job_id;
   std::string name;
   std::string mode;             // of the door
+  std::vector<std::string> secrets;  // variables whose values are not in the image
   resources::JournalPositions journals;  // at the commit
   std::unique_ptr<storage::GenerationReader> reader;
   image::Generation records;   // the first process first, those that have ended last
   resources::TreeOrigin origin;
+  PathMap moved;  // its records name files by their new paths already
 };
 
 // How far the journals of files had come when the generation was committed.
@@ -36,6 +41,9 @@ struct Plan {
 
 // Everything of the generation but its pages; those are verified while they are put in place.
 [[nodiscard]] Result<Plan> read(const std::string& directory, std::uint64_t generation);
+
+// Files and directories are elsewhere now.
+[[nodiscard]] Result<> move_files(Plan& plan, PathMap moved);
 
 // What this machine lacks, as one refusal that names all of it.
 [[nodiscard]] Result<> check_machine(const Plan& plan);
@@ -52,6 +60,7 @@ struct Outcome {
 struct Surroundings {
   std::array<int, 3> stdio;  // the restart command's own, as descriptors of ours (-1: closed)
   bool bring_back_files;     // files are made again what they were at the commit (--files)
+  std::vector<resources::Variable> environment;  // --env
   std::uint64_t journal;     // the one that was begun for the time from now on; 0: none
 };
 

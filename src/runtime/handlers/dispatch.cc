@@ -82,7 +82,7 @@ void build_fast_table() {
   for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
                                  kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers,
                                  kSeccompHandlers, kSignalfdHandlers, kSysvHandlers,
-                                 kRegistrationHandlers})
+                                 kRegistrationHandlers, kNoticeHandlers})
     arm(rows);
 }
 

@@ -19,7 +19,8 @@ struct HandlerRow {
 // Which calls have a handler, by family; each ends with a row whose `before` is nullptr.
 extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
     kPathHandlers[], kExecHandlers[], kSocketHandlers[], kLimitHandlers[],
-    kSeccompHandlers[], kSignalfdHandlers[], kSysvHandlers[], kRegistrationHandlers[];
+    kSeccompHandlers[], kSignalfdHandlers[], kSysvHandlers[], kRegistrationHandlers[],
+    kNoticeHandlers[];
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
     kShiftedPathHandlers[], kShiftedSysvHandlers[];
@@ -27,6 +28,8 @@ extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedS
 extern const HandlerRow kUndoNameHandlers[], kUndoOpenHandlers[];
 // Once the process has a file that stands for one of /proc, or after a restart a signalfd.
 extern const HandlerRow kStandInHandlers[], kShiftedSignalfdHandlers[];
+// While an inotify of the job has stand-ins for events in it (abi/notices.h).
+extern const HandlerRow kUnreadHandlers[];
 
 void build_fast_table();
 void arm(const HandlerRow* rows);

@@ -114,6 +114,8 @@ bool opens_text(ThreadBlock* t, const ProcName& name) {
   return is_open(t->rax) && (open_flags(t) & kOther) == 0 && text_may_differ(t, name);
 }
 
+}  // namespace
+
 Action path_by_roles(ThreadBlock* t) {
   pass(t);
   const syscalls::Row& row = syscalls::kTable[t->rax & 0xffffffff];
@@ -137,6 +139,8 @@ Action path_by_roles(ThreadBlock* t) {
   }
   return Action::kTail;
 }
+
+namespace {
 
 // ---- links
 // ---------------------------------------------------------------------------------------------

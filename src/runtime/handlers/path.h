@@ -10,6 +10,9 @@ namespace cairn::runtime {
 bool guest_executable(ThreadBlock* t, std::uint64_t dirfd, std::uint64_t path, char* out,
                       std::uint64_t room);
 
+// Path arguments as the kernel is to see them, by the roles of the table.
+Action path_by_roles(ThreadBlock* t);
+
 // Of open, openat, openat2 or creat.
 std::uint64_t open_flags(const ThreadBlock* t);
 

@@ -2,8 +2,8 @@
 // what it does not list would kill the process at its first signal. So the kernel never sees it; the
 // door runs it, in front of everything else, with the numbers and addresses that the guest sees.
 //
-// While a thread has a filter no call takes the fast path. Such a process is not saved
-// (docs/decisions/0012): a restored one would have to be held to it from its first instruction on.
+// While a thread has a filter no call takes the fast path. The agent reads filters where they lie
+// (abi/link.h), and gives them back before anything of a restored guest runs.
 
 #include "runtime/handlers/seccomp.h"
 
@@ -22,17 +22,19 @@ namespace cairn::runtime {
 // Newest first, as the kernel's; never freed, since threads and children share them.
 struct Filter {
   Filter* earlier;
+  std::uint64_t id;
   std::uint32_t length;
   std::uint32_t reserved;
   sock_filter* code() { return reinterpret_cast<sock_filter*>(this + 1); }
 };
+
+static_assert(sizeof(Filter) == sizeof(abi::LinkFilter));
 
 namespace {
 
 constexpr std::uint32_t kMemoryWords = 16;  // BPF_MEMWORDS
 constexpr std::uint64_t kTotalLength = 32768;  // the kernel's MAX_INSNS_PER_PATH
 constexpr std::uint64_t kOverhead = 4;         // ... counts so much for each filter
-constexpr char kReason[] = "has a seccomp filter of its own";
 
 // May this instruction stand at `at` of `length`? As the kernel's seccomp_check_filter.
 bool instruction_ok(const sock_filter& one, std::uint32_t at, std::uint32_t length) {
@@ -191,6 +193,7 @@ Filter* make_filter(std::uint32_t length) {
   if (!at.ok()) return nullptr;
   auto* filter = reinterpret_cast<Filter*>(at.value());
   filter->length = length;
+  filter->id = at.value();
   return filter;
 }
 
@@ -246,8 +249,6 @@ std::int64_t add_filter(ThreadBlock* t, std::uint64_t flags, std::uint64_t progr
     return failed;
   }
   filter->earlier = t->filters;
-  t->process->unsavable = kReason;
-  mark_unsupported(t->process, kReason);
   for (std::uint32_t i = 0; everyone && i < block_count(); ++i)
     if (block_at(i)->in_use != 0 && block_at(i)->process == t->process) hold_to(block_at(i), filter);
   hold_to(t, filter);
@@ -256,8 +257,6 @@ std::int64_t add_filter(ThreadBlock* t, std::uint64_t flags, std::uint64_t progr
 
 std::int64_t be_strict(ThreadBlock* t) {
   if (t->filters != nullptr) return -kEINVAL;
-  t->process->unsavable = kReason;
-  mark_unsupported(t->process, kReason);
   all_slow();
   t->strict = 1;
   return 0;
@@ -353,8 +352,47 @@ void load_filters(ThreadBlock* t, int fd) {
     end = &filter->earlier;
   }
   (void)sys::call(__NR_close, from);
-  t->process->unsavable = kReason;
   all_slow();
+}
+
+namespace {
+
+// One that another thread of this restart was given already.
+Filter* restored_filter(std::uint64_t id) {
+  for (std::uint32_t i = 0; i < block_count(); ++i)
+    for (Filter* filter = block_at(i)->in_use != 0 ? block_at(i)->filters : nullptr;
+         filter != nullptr; filter = filter->earlier)
+      if (filter->id == id) return filter;
+  return nullptr;
+}
+
+}  // namespace
+
+std::int32_t put_filters(ThreadBlock* t, bool strict, const char* from, std::uint64_t bytes) {
+  t->strict = strict ? 1 : 0;
+  all_slow();
+  Filter* newest = nullptr;
+  Filter** end = &newest;
+  while (bytes != 0) {
+    abi::LinkFilter head;
+    if (bytes < sizeof(head)) return -kEINVAL;
+    memcpy(&head, from, sizeof(head));
+    std::uint64_t code = std::uint64_t{head.length} * sizeof(sock_filter);
+    if (head.length > BPF_MAXINSNS || bytes - sizeof(head) < code) return -kEINVAL;
+    Filter* filter = restored_filter(head.id);
+    *end = filter;
+    if (filter != nullptr) break;  // and so are all before it
+    filter = make_filter(head.length);
+    if (filter == nullptr) return -kENOMEM;
+    memcpy(filter->code(), from + sizeof(head), code);
+    filter->id = head.id;
+    *end = filter;
+    end = &filter->earlier;
+    from += sizeof(head) + code;
+    bytes -= sizeof(head) + code;
+  }
+  t->filters = newest;
+  return 0;
 }
 
 const HandlerRow kSeccompHandlers[] = {{__NR_seccomp, seccomp},

@@ -19,5 +19,7 @@ inline constexpr char kLandlocked[] = "is restricted by Landlock";
 std::int64_t save_filters(const ThreadBlock* t);
 // Reads and closes it.
 void load_filters(ThreadBlock* t, int fd);
+// A restart: what follows a LinkFilters. 0 or a negative errno.
+std::int32_t put_filters(ThreadBlock* t, bool strict, const char* from, std::uint64_t bytes);
 
 }  // namespace cairn::runtime

@@ -90,6 +90,7 @@ std::uint32_t adopted_journal() {
 
 void adopt_journal(const Process* member) {
   if (!job_attached()) return;
+  if (abi::job_segment()->notices.unread_left.load() != 0) arm_above(kUnreadHandlers);
   std::uint32_t serial = abi::job_segment()->journal_serial.load();
   if (serial == g_serial) return;
   auto fd = open_log();

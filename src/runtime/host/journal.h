@@ -9,6 +9,7 @@ namespace cairn::runtime {
 
 // Maps the job's present journal, and lets the calls that change names and files come to their
 // handlers (handlers/undo_names.cc, undo_open.cc). No other thread of the process may be running.
+// So does reading an inotify that holds stand-ins (handlers/unread.cc).
 // The agent learns by the slot of `member` (nullptr: not yet one) that it is done.
 void adopt_journal(const Process* member);
 // Of the journal that is mapped; 0: none.

@@ -1,6 +1,7 @@
 #include "runtime/link/server.h"
 
 #include "abi/segment.h"
+#include "runtime/handlers/seccomp.h"
 #include "runtime/host/job.h"
 #include "runtime/host/journal.h"
 #include "runtime/host/support.h"
@@ -144,7 +145,21 @@ bool LinkServer::handle(ThreadBlock* t, const abi::LinkHeader& header) {
     case abi::LinkType::kPrepare: {
       std::int32_t ready = restoring ? prepare_to_go(t) : -kEINVAL;
       prepared_ = ready == 0;
+      if (prepared_) adopt_journal(t->process);
       return reply(header.type, ready, nullptr, 0);
+    }
+    case abi::LinkType::kPutFilters: {
+      Payload in(header.bytes);
+      if (!restoring || header.bytes < sizeof(abi::LinkFilters) || !in.ok() ||
+          !read_all(in.as<void>(), header.bytes))
+        return false;
+      const auto* what = in.as<abi::LinkFilters>();
+      ThreadBlock* thread = made_thread(what->index);
+      std::int32_t status =
+          thread == nullptr ? -kESRCH
+                            : put_filters(thread, what->strict != 0, in.as<char>() + sizeof(*what),
+                                          header.bytes - sizeof(*what));
+      return reply(header.type, status, nullptr, 0);
     }
     case abi::LinkType::kMakeThreads:
     case abi::LinkType::kPutXsave: {

@@ -51,6 +51,8 @@ void fill(const ThreadBlock* t, abi::ThreadState* out) {
   out->cpu_clock_offset_ns = t->cpu_clock_offset_ns;
   out->user_time_offset_ns = t->user_time_offset_ns;
   out->system_time_offset_ns = t->system_time_offset_ns;
+  out->strict = t->strict;
+  out->filters = reinterpret_cast<std::uint64_t>(t->filters);
 }
 
 }  // namespace

@@ -660,11 +660,10 @@ TEST(MemFd, ContentsSealsAndOffset) {
 // --- refusals
 
 TEST(Refusals, NameTheDescriptorAndTheThing) {
-  const auto inotify = refusal_of([] {
-    ::dup2(::inotify_init1(0), 50);
-    ::inotify_add_watch(50, "/tmp", IN_CREATE);
+  const auto watched = refusal_of([] {
+    ::dup2(static_cast<int>(::syscall(SYS_userfaultfd, 1 /* UFFD_USER_MODE_ONLY */)), 50);
   });
-  EXPECT_NE(inotify.find("inotify"), std::string::npos) << inotify;
+  EXPECT_NE(watched.find("userfaultfd"), std::string::npos) << watched;
   const auto pidfd = refusal_of([] { ::dup2(static_cast<int>(::syscall(SYS_pidfd_open, 1, 0)), 50); });
   EXPECT_NE(pidfd.find("pidfd"), std::string::npos) << pidfd;
 }
