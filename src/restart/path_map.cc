@@ -1,7 +1,5 @@
 #include "restart/path_map.h"
 
-#include <google/protobuf/descriptor.h>
-#include <google/protobuf/message.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -9,32 +7,13 @@
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
-#include <set>
 #include <string_view>
 
 #include "abi/link.h"
+#include "image/paths.h"
 
 namespace cairn::restart {
 namespace {
-
-using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
-
-// Fields that hold a path of the world's. Those under /proc, and terminals, are the machine's own.
-const std::set<std::string_view>& path_fields() {
-  static const std::set<std::string_view> fields = {"cairn.image.FileIdentity.path",
-                                                    "cairn.image.Directory.path",
-                                                    "cairn.image.Fifo.path",
-                                                    "cairn.image.DeviceFile.path",
-                                                    "cairn.image.InotifyWatch.path",
-                                                    "cairn.image.SharedMemory.path",
-                                                    "cairn.image.Inherited.path",
-                                                    "cairn.image.Program.executable",
-                                                    "cairn.image.Program.working_directory",
-                                                    "cairn.image.Program.interpreter_chain",
-                                                    "cairn.image.StubBlock.file"};
-  return fields;
-}
 
 constexpr std::string_view kDeleted = " (deleted)";  // as /proc/PID/fd shows what is removed
 
@@ -56,41 +35,6 @@ Result<> move_address(const PathMap& map, std::string& raw) {
   raw.resize(kHead);
   raw += moved;
   raw += '\0';
-  return {};
-}
-
-Result<> move_in(const PathMap& map, Message& message);
-
-Result<> move_field(const PathMap& map, Message& message, const FieldDescriptor& field) {
-  const auto& reflection = *message.GetReflection();
-  const bool is_path = path_fields().contains(field.full_name());
-  const bool is_address = field.full_name() == "cairn.image.SocketAddress.raw";
-  const int count = field.is_repeated() ? reflection.FieldSize(message, &field) : 1;
-  for (int i = 0; i < count; ++i) {
-    if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-      CAIRN_TRY(move_in(map, field.is_repeated()
-                                 ? *reflection.MutableRepeatedMessage(&message, &field, i)
-                                 : *reflection.MutableMessage(&message, &field)));
-    } else if (is_path || is_address) {
-      std::string text = field.is_repeated() ? reflection.GetRepeatedString(message, &field, i)
-                                             : reflection.GetString(message, &field);
-      if (is_address)
-        CAIRN_TRY(move_address(map, text));
-      else
-        text = map(text);
-      if (field.is_repeated())
-        reflection.SetRepeatedString(&message, &field, i, text);
-      else
-        reflection.SetString(&message, &field, text);
-    }
-  }
-  return {};
-}
-
-Result<> move_in(const PathMap& map, Message& message) {
-  std::vector<const FieldDescriptor*> fields;
-  message.GetReflection()->ListFields(message, &fields);
-  for (const FieldDescriptor* field : fields) CAIRN_TRY(move_field(map, message, *field));
   return {};
 }
 
@@ -138,11 +82,13 @@ std::string PathMap::operator()(const std::string& path) const {
 
 Result<> move_paths(const PathMap& map, image::Generation& records) {
   if (map.empty()) return {};
+  const image::PathChanges changes{[&](std::string& path) { path = map(path); },
+                                   [&](std::string& raw) { return move_address(map, raw); }};
   for (auto& process : records.processes) {
-    CAIRN_TRY(move_in(map, process));
+    CAIRN_TRY(image::change_paths(process, changes));
     CAIRN_TRY(move_executable(map, process));
   }
-  for (auto& object : records.objects) CAIRN_TRY(move_in(map, object));
+  for (auto& object : records.objects) CAIRN_TRY(image::change_paths(object, changes));
   return {};
 }
 
