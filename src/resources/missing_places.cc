@@ -25,7 +25,8 @@ class Missing {
     if (object.has_regular_file()) return look(object.regular_file());
     if (object.has_directory() && !object.directory().unlinked())
       need("the open directory", object.directory().path());
-    if (object.has_path_only()) need("the open file", object.path_only().file().path());
+    if (object.has_path_only() && !object.path_only().has_target())
+      need("the open file", object.path_only().file().path());
     if (object.has_device()) need("the device", object.device().path());
     if (object.has_fifo() && !object.fifo().unlinked())
       need_directory("FIFO", object.fifo().path());
