@@ -220,9 +220,10 @@ Result<> Builder::bind_id(std::int32_t saved, std::int32_t real) {
 }
 
 Result<> Builder::bind_group(std::int32_t saved, std::int32_t real) {
-  if (saved == real || saved <= 0 || ids_.groups_by_virtual.find(saved) == real) return {};
-  if (ids_.groups_by_virtual.insert(saved, real) != real ||
-      ids_.groups_by_real.insert(real, saved) != saved)
+  if (saved == real || saved <= 0) return {};
+  // Where two numbers were one, or are one now, the first stays.
+  if (ids_.groups_by_virtual.insert(saved, real) == 0 ||
+      ids_.groups_by_real.insert(real, saved) == 0)
     return refusal("process group " + std::to_string(saved) + " cannot have its number again");
   ids_.used.store(1);
   return {};
@@ -232,8 +233,10 @@ Result<> Builder::bind() {
   for (std::size_t i = 0; i < saved().size(); ++i)
     CAIRN_TRY(bind_id(saved()[i].pid(), pids_.at(static_cast<int>(i))));
   for (const auto& [id, number] : tree_.stands) CAIRN_TRY(bind_group(id, pids_.at(number)));
-  CAIRN_TRY(bind_group(plan_.origin.session, session_));
-  return bind_group(plan_.origin.group, group_);
+  // Whoever restarts may lead its session, so that its group and its session are one number, where those
+  // of the job's start were two; or the other way round.
+  CAIRN_TRY(bind_group(plan_.origin.group, group_));
+  return bind_group(plan_.origin.session, session_);
 }
 
 Result<> Builder::build(RemoteProcess starter) {
