@@ -142,6 +142,8 @@ struct RebuildJob {
   MadeSysvSets sysv_sets{};
 
   [[nodiscard]] const image::KernelObject* object(std::uint64_t id) const;
+  // Of all processes; none for what is only in flight.
+  [[nodiscard]] const std::vector<Number>& numbers_of(std::uint64_t id) const;
   // The first process that has a number for the object; without one, the first of all.
   [[nodiscard]] RebuildContext& holder(std::uint64_t id);
   // The process of that virtual pid; null: it is not in the job any more.

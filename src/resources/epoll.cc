@@ -88,7 +88,7 @@ bool leads_to(const RebuildContext& context, int number, std::uint64_t object_id
 // that has the set must do where there is none.
 RebuildContext& adder(RebuildContext& context, std::uint64_t set_id,
                       const image::EpollEntry& entry) {
-  for (const auto& number : context.job.numbers[set_id])
+  for (const auto& number : context.job.numbers_of(set_id))
     if (auto& member = context.job.members[number.process];
         leads_to(member, entry.number(), entry.object_id()))
       return member;

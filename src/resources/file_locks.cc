@@ -78,7 +78,7 @@ namespace {
 RebuildContext& taker(RebuildJob& job, const image::KernelObject& object,
                       const image::FileLock& lock) {
   RebuildContext* holder = job.member(lock.holder());
-  const auto& numbers = job.numbers[object.id()];
+  const auto& numbers = job.numbers_of(object.id());
   const bool has_it =
       holder != nullptr && std::any_of(numbers.begin(), numbers.end(), [&](const auto& number) {
         return number.process == holder->index;

@@ -226,9 +226,15 @@ const image::KernelObject* RebuildJob::object(std::uint64_t id) const {
   return found == by_id.end() ? nullptr : found->second;
 }
 
-RebuildContext& RebuildJob::holder(std::uint64_t id) {
+const std::vector<Number>& RebuildJob::numbers_of(std::uint64_t id) const {
+  static const std::vector<Number> kNone;
   const auto found = numbers.find(id);
-  return members[found == numbers.end() ? 0 : found->second.front().process];
+  return found == numbers.end() ? kNone : found->second;
+}
+
+RebuildContext& RebuildJob::holder(std::uint64_t id) {
+  const auto& of_object = numbers_of(id);
+  return members[of_object.empty() ? 0 : of_object.front().process];
 }
 
 RebuildContext* RebuildJob::member(std::int32_t virtual_pid) {

@@ -94,7 +94,7 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   if (!fd.valid()) return os_failure("make the pidfd of the new thread");
   const int flags = static_cast<int>(object.status_flags() & O_NONBLOCK);
   if (flags != 0 && ::fcntl(fd.get(), F_SETFL, flags) != 0) return os_failure("F_SETFL of a pidfd");
-  for (const auto& number : context.job.numbers[object.id()]) {
+  for (const auto& number : context.job.numbers_of(object.id())) {
     const RemoteProcess::Placement placement{fd.get(), number.fd, number.flags};
     CAIRN_TRY(context.job.members[number.process].process.place_fds(std::span(&placement, 1)));
   }

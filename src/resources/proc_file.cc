@@ -176,7 +176,7 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   CAIRN_ASSIGN(Fd fd, open_at_position(fmt::format("/proc/{}/task/{}{}",
                                                    owner->process.pid().value, tid, rest),
                                        object));
-  for (const auto& number : context.job.numbers[object.id()]) {
+  for (const auto& number : context.job.numbers_of(object.id())) {
     const RemoteProcess::Placement placement{fd.get(), number.fd, number.flags};
     CAIRN_TRY(context.job.members[number.process].process.place_fds(std::span(&placement, 1)));
   }
