@@ -10,14 +10,25 @@ namespace {
 
 constexpr std::size_t kMaxLine = 1 << 20;
 
-Result<sockaddr_un> unix_address(const std::filesystem::path& path) {
+enum class Name { kPath, kAbstract };  // the latter begins with a zero byte
+
+Result<sockaddr_un> unix_address(const std::filesystem::path& path, Name name = Name::kPath) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string& text = path.native();
-  if (text.size() >= sizeof address.sun_path)
+  const std::size_t at = name == Name::kAbstract ? 1 : 0;
+  if (at + text.size() >= sizeof address.sun_path)
     return failure(ENAMETOOLONG, "use the socket path", text);
-  std::copy(text.begin(), text.end(), address.sun_path);
+  std::copy(text.begin(), text.end(), address.sun_path + at);
   return address;
+}
+
+Result<Fd> bound_socket(const sockaddr_un& address, const std::filesystem::path& path) {
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return os_failure("socket");
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return os_failure("bind", path);
+  return fd;
 }
 
 Result<> wait_readable(int socket, const Deadline& deadline) {
@@ -34,26 +45,15 @@ Result<> wait_readable(int socket, const Deadline& deadline) {
 
 Result<Fd> listen_unix(const std::filesystem::path& path) {
   CAIRN_ASSIGN(const sockaddr_un address, unix_address(path));
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return os_failure("socket");
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return os_failure("bind", path);
+  CAIRN_ASSIGN(Fd fd, bound_socket(address, path));
   if (::chmod(path.c_str(), 0600) != 0) return os_failure("chmod", path);
   if (::listen(fd.get(), 128) != 0) return os_failure("listen", path);
   return fd;
 }
 
 Result<Fd> listen_abstract(const std::filesystem::path& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string& text = path.native();
-  if (text.size() + 1 >= sizeof address.sun_path)
-    return failure(ENAMETOOLONG, "use the socket name", text);
-  std::copy(text.begin(), text.end(), address.sun_path + 1);
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return os_failure("socket");
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return os_failure("bind", path);
+  CAIRN_ASSIGN(const sockaddr_un address, unix_address(path, Name::kAbstract));
+  CAIRN_ASSIGN(Fd fd, bound_socket(address, path));
   if (::listen(fd.get(), 128) != 0) return os_failure("listen", path);
   return fd;
 }
@@ -67,36 +67,21 @@ Result<Fd> connect_unix(const std::filesystem::path& path) {
   return fd;
 }
 
-namespace {
-
-struct Accepted {
-  Fd socket;
-  ucred credentials{};
-};
-
-Result<Accepted> accept_with_credentials(int listener) {
+Result<Peer> accept_anybody(int listener) {
   Fd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
   if (!fd.valid()) return os_failure("accept");
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
     return os_failure("read the peer's credentials");
-  return Accepted{std::move(fd), peer};
+  return Peer{std::move(fd), peer.pid, peer.uid};
 }
-
-}  // namespace
 
 Result<Peer> accept_unix(int listener) {
-  CAIRN_ASSIGN(auto peer, accept_with_credentials(listener));
-  const uid_t uid = peer.credentials.uid;
-  if (uid != ::geteuid() && uid != 0)
-    return failure(EPERM, "serve a peer of user " + std::to_string(uid));
-  return Peer{std::move(peer.socket), peer.credentials.pid};
-}
-
-Result<Peer> accept_anybody(int listener) {
-  CAIRN_ASSIGN(auto peer, accept_with_credentials(listener));
-  return Peer{std::move(peer.socket), peer.credentials.pid};
+  CAIRN_ASSIGN(auto peer, accept_anybody(listener));
+  if (peer.uid != ::geteuid() && peer.uid != 0)
+    return failure(EPERM, "serve a peer of user " + std::to_string(peer.uid));
+  return peer;
 }
 
 Result<std::string> peek(int socket, std::size_t bytes, const Deadline& deadline) {

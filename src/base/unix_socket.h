@@ -24,6 +24,7 @@ using Json = nlohmann::json;
 struct Peer {
   Fd socket;
   pid_t pid = 0;
+  uid_t uid = 0;
 };
 
 // Accepts one connection; a peer of another user is refused (SO_PEERCRED; root may be anybody's).
