@@ -101,8 +101,7 @@ Result<> capture_aio(CaptureContext& context, std::uint64_t address, std::uint64
 
 Result<> restore_aio(RebuildContext& context) {
   if (context.image.aio_contexts().empty()) return {};
-  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.valid()) return os_failure("open", "/dev/null");
+  CAIRN_ASSIGN(const Fd null, open_nothing());
   return lend(context, null.get(), [&](int number) -> Result<> {
     for (const auto& record : context.image.aio_contexts())
       CAIRN_TRY(restore_context(context, record, number));

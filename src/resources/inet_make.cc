@@ -142,17 +142,6 @@ std::string without_port(std::string raw) {
   return {reinterpret_cast<const char*>(&address), raw.size()};
 }
 
-std::string loopback_address(int domain) {
-  sockaddr_in v4{};
-  v4.sin_family = AF_INET;
-  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  sockaddr_in6 v6{};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_addr = in6addr_loopback;
-  return domain == AF_INET ? std::string(reinterpret_cast<const char*>(&v4), sizeof v4)
-                           : std::string(reinterpret_cast<const char*>(&v6), sizeof v6);
-}
-
 Result<> wait_for_event(int fd, short event, const char* what) {
   pollfd entry{fd, event, 0};
   if (::poll(&entry, 1, std::chrono::milliseconds(kDrainTime).count()) != 1)
@@ -239,6 +228,17 @@ bool is_loopback(const std::string& raw) {
   const auto address = endpoint_of(raw).address;
   constexpr std::array<unsigned char, 16> kV6{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
   return address == kV6 || (address[10] == 0xff && address[12] == 127);
+}
+
+std::string loopback_address(int domain) {
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_addr = in6addr_loopback;
+  return domain == AF_INET ? std::string(reinterpret_cast<const char*>(&v4), sizeof v4)
+                           : std::string(reinterpret_cast<const char*>(&v6), sizeof v6);
 }
 
 std::string describe_address(const std::string& raw) {

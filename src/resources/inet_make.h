@@ -28,6 +28,7 @@ Endpoint endpoint_of(const std::string& raw);  // of a struct sockaddr_*
 bool is_loopback(const std::string& raw);
 // A listening socket of the one address accepts connections to the other. One port may have several.
 bool listens_at(const std::string& listener, const std::string& raw);
+std::string loopback_address(int domain);  // without a port
 std::string describe_address(const std::string& raw);
 inline const sockaddr* address_of(const std::string& raw) {
   return reinterpret_cast<const sockaddr*>(raw.data());

@@ -273,15 +273,8 @@ Result<> fill_datagrams(RebuildContext& context, const image::KernelObject& obje
 // A datagram to a port that takes none but its own sender's is answered by an error.
 Result<> be_refused(int fd, const InetSocket& record) {
   const Fd other(::socket(record.domain(), SOCK_DGRAM | SOCK_CLOEXEC, record.protocol()));
-  sockaddr_in v4{};
-  v4.sin_family = AF_INET;
-  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  sockaddr_in6 v6{};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_addr = in6addr_loopback;
-  const bool is_v4 = record.domain() == AF_INET;
-  const auto* any = is_v4 ? reinterpret_cast<sockaddr*>(&v4) : reinterpret_cast<sockaddr*>(&v6);
-  if (::bind(other.get(), any, is_v4 ? sizeof v4 : sizeof v6) != 0)
+  const auto any = loopback_address(record.domain());
+  if (::bind(other.get(), address_of(any), length_of(any)) != 0)
     return os_failure("bind a socket for a moment");
   CAIRN_ASSIGN(const auto name, local_address(other.get()));
   if (::connect(other.get(), address_of(name), length_of(name)) != 0 ||

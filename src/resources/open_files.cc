@@ -336,6 +336,21 @@ Result<> connect_open_files(RebuildJob& job) {
   return {};
 }
 
+Result<Fd> open_nothing() {
+  Fd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!nothing.valid()) return os_failure("open", "/dev/null");
+  return nothing;
+}
+
+Result<> put_in_place(RebuildContext& context, const image::KernelObject& object, Fd fd) {
+  for (const auto& number : context.job.numbers_of(object.id())) {
+    const RemoteProcess::Placement placement{fd.get(), number.fd, number.flags};
+    CAIRN_TRY(context.job.members[number.process].process.place_fds(std::span(&placement, 1)));
+  }
+  context.job.made[object.id()] = std::move(fd);
+  return {};
+}
+
 Result<int> free_number(RebuildContext& context) {
   CAIRN_ASSIGN(const auto used, context.process.list_fds());
   for (int number = 3;; ++number)

@@ -12,6 +12,11 @@ Result<> capture_open_files(CaptureJob& job);
 Result<> create_open_files(RebuildJob& job);
 Result<> connect_open_files(RebuildJob& job);
 
+// /dev/null, which holds the numbers of a file that only a thread can lead to, until the threads are made;
+// and the file itself, in its place.
+[[nodiscard]] Result<Fd> open_nothing();
+[[nodiscard]] Result<> put_in_place(RebuildContext& context, const image::KernelObject& object, Fd fd);
+
 // A number that is not in use in the process now.
 Result<int> free_number(RebuildContext& context);
 

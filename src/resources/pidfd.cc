@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
+
+#include "resources/open_files.h"
+#include "resources/passing_process.h"
 
 namespace cairn::resources {
 namespace {
@@ -45,22 +47,16 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
 // Whoever it stood for, nothing can be seen of it but that it has ended, and which others stand for the
 // same one: these are all made while the process in its place is there.
 Result<> make_ended(RebuildJob& job, std::uint64_t inode) {
-  const pid_t child = ::fork();
-  if (child < 0) return os_failure("make a process that ends");
-  if (child == 0) ::_exit(0);
-  int error = 0;
-  for (const auto& object : job.objects) {
-    const auto& record = object.pidfd();
-    if (!object.has_pidfd() || record.pid() != kEnded || record.inode() != inode) continue;
-    Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, child, record.thread() ? kThread : 0U)));
-    if (!fd.valid()) error = errno;
-    job.ended_pidfds[object.id()] = std::move(fd);
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (error != 0) return failure(error, "make a pidfd of an ended process");
-  return {};
+  return with_passing_process([&](pid_t process) -> Result<> {
+    for (const auto& object : job.objects) {
+      const auto& record = object.pidfd();
+      if (!object.has_pidfd() || record.pid() != kEnded || record.inode() != inode) continue;
+      Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, process, record.thread() ? kThread : 0U)));
+      if (!fd.valid()) return os_failure("make a pidfd of an ended process");
+      job.ended_pidfds[object.id()] = std::move(fd);
+    }
+    return {};
+  });
 }
 
 Result<Fd> of_an_ended_process(RebuildJob& job, const image::KernelObject& object) {
@@ -72,11 +68,7 @@ Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pidfd();
   if (record.pid() == kEnded) return of_an_ended_process(context.job, object);
   const auto* member = context.job.member(record.pid());
-  if (member == nullptr && record.thread()) {  // threads are made later: its numbers hold something else
-    Fd placeholder(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!placeholder.valid()) return os_failure("open", "/dev/null");
-    return placeholder;
-  }
+  if (member == nullptr && record.thread()) return open_nothing();
   if (member == nullptr) return refusal("a pidfd of a process that is not in the image");
   Fd fd(static_cast<int>(
       ::syscall(SYS_pidfd_open, member->process.pid().value, record.thread() ? kThread : 0U)));
@@ -94,12 +86,7 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   if (!fd.valid()) return os_failure("make the pidfd of the new thread");
   const int flags = static_cast<int>(object.status_flags() & O_NONBLOCK);
   if (flags != 0 && ::fcntl(fd.get(), F_SETFL, flags) != 0) return os_failure("F_SETFL of a pidfd");
-  for (const auto& number : context.job.numbers_of(object.id())) {
-    const RemoteProcess::Placement placement{fd.get(), number.fd, number.flags};
-    CAIRN_TRY(context.job.members[number.process].process.place_fds(std::span(&placement, 1)));
-  }
-  context.job.made[object.id()] = std::move(fd);
-  return {};
+  return put_in_place(context, object, std::move(fd));
 }
 
 }  // namespace

@@ -6,12 +6,14 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+
+#include "resources/open_files.h"
+#include "resources/passing_process.h"
 
 namespace cairn::resources {
 namespace {
@@ -130,32 +132,24 @@ Result<Fd> open_at_position(const std::string& path, const image::KernelObject& 
 
 // The same file of a process that is made to end.
 Result<Fd> of_an_ended_process(const Entry& entry, const image::KernelObject& object) {
-  const pid_t child = ::fork();
-  if (child < 0) return os_failure("make a process that ends");
-  if (child == 0)
-    for (;;) ::pause();
   std::string rest = entry.rest;
   if (rest.ends_with(kDeleted)) rest.resize(rest.size() - kDeleted.size());
-  if (rest.starts_with(kTask)) {
-    const auto behind = std::min(rest.find('/', kTask.size()), rest.size());
-    rest = fmt::format("task/{}{}", child, rest.substr(behind));
-  }
-  auto opened = open_at_position(fmt::format("/proc/{}/{}", child, rest), object);
-  ::kill(child, SIGKILL);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  Fd opened;
+  CAIRN_TRY(with_passing_process([&](pid_t process) -> Result<> {
+    if (rest.starts_with(kTask)) {
+      const auto behind = std::min(rest.find('/', kTask.size()), rest.size());
+      rest = fmt::format("task/{}{}", process, rest.substr(behind));
+    }
+    CAIRN_ASSIGN(opened, open_at_position(fmt::format("/proc/{}/{}", process, rest), object));
+    return {};
+  }));
   return opened;
 }
 
 // A thread's file exists once the thread does: until then its numbers hold something else.
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   std::string path = object.proc_file().path();
-  if (is_of_thread(object)) {
-    Fd placeholder(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!placeholder.valid()) return os_failure("open", "/dev/null");
-    return placeholder;
-  }
+  if (is_of_thread(object)) return open_nothing();
   const auto entry = entry_of(path);
   const bool of_init = entry && entry->pid == kInit && context.job.member(kInit) == nullptr;
   if (entry && !of_init) {
@@ -176,12 +170,7 @@ Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   CAIRN_ASSIGN(Fd fd, open_at_position(fmt::format("/proc/{}/task/{}{}",
                                                    owner->process.pid().value, tid, rest),
                                        object));
-  for (const auto& number : context.job.numbers_of(object.id())) {
-    const RemoteProcess::Placement placement{fd.get(), number.fd, number.flags};
-    CAIRN_TRY(context.job.members[number.process].process.place_fds(std::span(&placement, 1)));
-  }
-  context.job.made[object.id()] = std::move(fd);
-  return {};
+  return put_in_place(context, object, std::move(fd));
 }
 
 }  // namespace
