@@ -2,7 +2,6 @@
 // still the file that the others lead to.
 //
 // flavours: all
-// unsteady: fd because the name that /proc shows is another one of its names
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
