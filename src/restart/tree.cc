@@ -220,7 +220,9 @@ Result<> Builder::bind_id(std::int32_t saved, std::int32_t real) {
 }
 
 Result<> Builder::bind_group(std::int32_t saved, std::int32_t real) {
-  if (saved == real || saved <= 0) return {};
+  // The kernel shows 0 for a session whose leader is outside of this pid namespace (a container
+  // that was entered): there is no number to bind, and natively nobody could name it either.
+  if (saved == real || saved <= 0 || real <= 0) return {};
   // Where two numbers were one, or are one now, the first stays.
   if (ids_.groups_by_virtual.insert(saved, real) == 0 ||
       ids_.groups_by_real.insert(real, saved) == 0)
@@ -233,8 +235,8 @@ Result<> Builder::bind() {
   for (std::size_t i = 0; i < saved().size(); ++i)
     CAIRN_TRY(bind_id(saved()[i].pid(), pids_.at(static_cast<int>(i))));
   for (const auto& [id, number] : tree_.stands) CAIRN_TRY(bind_group(id, pids_.at(number)));
-  // Whoever restarts may lead its session, so that its group and its session are one number, where those
-  // of the job's start were two; or the other way round.
+  // Whoever restarts may lead its session, so that its group and its session are one number, where
+  // those of the job's start were two; or the other way round.
   CAIRN_TRY(bind_group(plan_.origin.group, group_));
   return bind_group(plan_.origin.session, session_);
 }
