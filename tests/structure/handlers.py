@@ -10,7 +10,7 @@ ARRAY = re.compile(r"HandlerRow k\w+\[\] = \{(.*?)\{0, nullptr\}\};", re.DOTALL)
 ENTRY = re.compile(r"\{(?:__NR_(?P<name>\w+)|(?P<number>\d+))\s*(?:/\*.*?\*/)?\s*,")
 
 # Rows that are served without a handler, and by what.
-ELSEWHERE = {"select": "the kernel writes what remains of the timeout back into the guest's memory"}
+ELSEWHERE = {}
 
 
 def gaps():

@@ -1,7 +1,8 @@
 // Calls that wait with a timeout or a temporary mask.
 //
-// select, pselect6 and ppoll need no deadline of ours: the kernel writes what remains into the
-// guest's own argument when a park interrupts them, and that is what the call made anew reads.
+// select, pselect6 and ppoll write what remains into the guest's own argument, also when a park
+// interrupts them: made anew, they are given what remains of their first deadline there, so that
+// the time of a stand is not waited for once more.
 
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/pi_futex.h"
@@ -49,10 +50,31 @@ Action poll(ThreadBlock* t) {
   return keep_milliseconds(t, 2);
 }
 
+// A timespec or, with microseconds, a timeval of the guest's, which the call writes to. Where it
+// cannot be written the kernel has not changed it either, and one of ours is read in its place.
+Action keep_written_time(ThreadBlock* t, int index, std::int64_t unit) {
+  Timespec wanted{};
+  std::uint64_t at = t->tail.args[index];
+  if (at == 0 || copy_from_guest(&wanted, at, sizeof(wanted)) != 0) return Action::kTail;
+  bool odd = wanted.sec < 0 || wanted.nsec < 0 || wanted.nsec >= kSecond / unit;
+  if (odd || wanted.sec > kForever / kSecond / 2) return Action::kTail;
+  std::int64_t now = guest_monotonic_ns();
+  if (!made_anew(t)) {
+    note_deadline(t, now + wanted.sec * kSecond + wanted.nsec * unit);
+    return Action::kTail;
+  }
+  std::int64_t left = remaining(t, now) + unit - 1;  // rounded up
+  Timespec shorter{left / kSecond, left % kSecond / unit};
+  if (copy_to_guest(at, &shorter, sizeof(shorter)) == 0) return Action::kTail;
+  memcpy(t->time_argument, &shorter, sizeof(shorter));
+  t->tail.args[index] = sys::address(t->time_argument);
+  return Action::kTail;
+}
+
 Action ppoll(ThreadBlock* t) {
   pass(t);
   strip_mask(t, 3);
-  return Action::kTail;
+  return keep_written_time(t, 2, 1);
 }
 
 // The sixth argument points to a pair: the mask's address and its size.
@@ -73,7 +95,13 @@ void strip_mask_pair(ThreadBlock* t) {
 Action pselect6(ThreadBlock* t) {
   pass(t);
   strip_mask_pair(t);
-  return Action::kTail;
+  return keep_written_time(t, 4, 1);
+}
+
+Action select(ThreadBlock* t) {
+  constexpr std::int64_t kMicrosecond = 1'000;
+  pass(t);
+  return keep_written_time(t, 4, kMicrosecond);
 }
 
 Action epoll_wait(ThreadBlock* t) {
@@ -160,8 +188,8 @@ Action futex(ThreadBlock* t) {
   pass(t);
   std::uint64_t command = t->rsi & 0xffffffff & kCommand;
   if (command == kWait) return keep_relative_timespec(t, 3);
-  if (ids_shifted() && (command == kLockPi || command == kLockPi2 || command == kUnlockPi ||
-                        command == kTrylockPi))
+  if (ids_shifted() &&
+      (command == kLockPi || command == kLockPi2 || command == kUnlockPi || command == kTrylockPi))
     return pi_futex(t, command);
   bool absolute = command == kWaitBitset || command == kWaitRequeuePi || command == kLockPi2;
   if (absolute && (t->rsi & kRealtime) == 0) unshift(t, 3, 1);
@@ -216,7 +244,9 @@ void note_wait_mask(ThreadBlock* t, std::uint64_t mask) {
   t->has_wait_mask = 1;
 }
 
-std::int64_t guest_monotonic_ns() { return kernel_monotonic_ns() + g_clocks.monotonic_ns; }
+std::int64_t guest_monotonic_ns() {
+  return kernel_monotonic_ns() + g_clocks.monotonic_ns;
+}
 
 Action keep_relative_timespec(ThreadBlock* t, int index) {
   Timespec wanted{};
@@ -253,6 +283,7 @@ Action keep_milliseconds(ThreadBlock* t, int index) {
 const HandlerRow kWaitHandlers[] = {{__NR_poll, poll},
                                     {__NR_ppoll, ppoll},
                                     {__NR_pselect6, pselect6},
+                                    {__NR_select, select},
                                     {__NR_epoll_wait, epoll_wait},
                                     {__NR_epoll_pwait, epoll_pwait},
                                     {441 /* epoll_pwait2 */, epoll_pwait2},
