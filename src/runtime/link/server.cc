@@ -18,8 +18,8 @@ constexpr std::uint64_t kScratchBytes = 4 << 20;
 constexpr std::uint64_t kMapFixedNoreplace = 0x100000;
 
 std::int64_t run_one(const abi::LinkSyscall& call) {
-  return sys::call(call.number, call.args[0], call.args[1], call.args[2], call.args[3], call.args[4],
-                   call.args[5])
+  return sys::call(call.number, call.args[0], call.args[1], call.args[2], call.args[3],
+                   call.args[4], call.args[5])
       .raw;
 }
 
@@ -62,7 +62,8 @@ bool LinkServer::connect(abi::LinkPurpose purpose, std::int32_t slot, std::uint3
   UnixAddress address{1, {}};
   string_copy(address.path, sizeof(address.path), abi::job_segment()->agent_socket);
   auto connected = sys::call(__NR_connect, fd.value(), sys::address(&address), sizeof(address));
-  if (connected.raw == -kEACCES) {  // of another user by now: root's agent has the name without a file, too
+  if (connected.raw ==
+      -kEACCES) {  // of another user by now: root's agent has the name without a file, too
     address.path[0] = 0;
     string_copy(address.path + 1, sizeof(address.path) - 1, abi::job_segment()->agent_socket);
     connected = sys::call(__NR_connect, fd.value(), sys::address(&address), sizeof(address));
@@ -71,7 +72,8 @@ bool LinkServer::connect(abi::LinkPurpose purpose, std::int32_t slot, std::uint3
   if (!connected.ok() || !scratch.ok()) return false;
   scratch_ = scratch.value();
   auto pid = static_cast<std::int32_t>(sys::call(__NR_getpid).raw);
-  abi::LinkHello hello{abi::kLinkVersion, purpose, pid, slot, fd_, freeze_word, scratch_, kScratchBytes};
+  abi::LinkHello hello{abi::kLinkVersion, purpose,  pid,          slot, fd_,
+                       freeze_word,       scratch_, kScratchBytes};
   return reply(abi::LinkType::kHello, 0, &hello, sizeof(hello));
 }
 
@@ -96,7 +98,8 @@ bool LinkServer::read_all(void* to, std::uint64_t bytes) {
 bool LinkServer::write_all(const void* from, std::uint64_t bytes) {
   auto at = sys::address(from);
   while (bytes > 0) {
-    auto put = sys::call(__NR_sendto, static_cast<std::uint64_t>(fd_), at, bytes, 0x4000 /* NOSIGNAL */);
+    auto put =
+        sys::call(__NR_sendto, static_cast<std::uint64_t>(fd_), at, bytes, 0x4000 /* NOSIGNAL */);
     if (!put.ok()) return false;
     at += put.value();
     bytes -= put.value();
@@ -104,7 +107,8 @@ bool LinkServer::write_all(const void* from, std::uint64_t bytes) {
   return true;
 }
 
-bool LinkServer::reply(abi::LinkType type, std::int32_t status, const void* payload, std::uint64_t bytes) {
+bool LinkServer::reply(abi::LinkType type, std::int32_t status, const void* payload,
+                       std::uint64_t bytes) {
   abi::LinkHeader header{abi::kLinkMagic, type, status, 0, bytes};
   return write_all(&header, sizeof(header)) && (bytes == 0 || write_all(payload, bytes));
 }
@@ -130,18 +134,29 @@ bool LinkServer::serve(ThreadBlock* t) {
 bool LinkServer::handle(ThreadBlock* t, const abi::LinkHeader& header) {
   bool restoring = purpose_ == abi::LinkPurpose::kRestore;
   switch (header.type) {
-    case abi::LinkType::kSyscalls: return syscalls(t, header);
-    case abi::LinkType::kRead: return read_memory(header);
-    case abi::LinkType::kWrite: return write_memory(header);
-    case abi::LinkType::kSendFds: return send_fds(header);
-    case abi::LinkType::kReceiveFds: return receive_fds(header);
-    case abi::LinkType::kListFds: return list_fds(header);
-    case abi::LinkType::kThreads: return threads(t, header);
+    case abi::LinkType::kSyscalls:
+      return syscalls(t, header);
+    case abi::LinkType::kRead:
+      return read_memory(header);
+    case abi::LinkType::kWrite:
+      return write_memory(header);
+    case abi::LinkType::kSendFds:
+      return send_fds(header);
+    case abi::LinkType::kReceiveFds:
+      return receive_fds(header);
+    case abi::LinkType::kListFds:
+      return list_fds(header);
+    case abi::LinkType::kThreads:
+      return threads(t, header);
     case abi::LinkType::kGetRuntime:
-    case abi::LinkType::kSetRuntime: return runtime_state(header);
-    case abi::LinkType::kReadXsave: return read_xsave(header);
-    case abi::LinkType::kMap: return map(header);
-    case abi::LinkType::kFork: return restoring && fork_process(t, header);
+    case abi::LinkType::kSetRuntime:
+      return runtime_state(header);
+    case abi::LinkType::kReadXsave:
+      return read_xsave(header);
+    case abi::LinkType::kMap:
+      return map(header);
+    case abi::LinkType::kFork:
+      return restoring && fork_process(t, header);
     case abi::LinkType::kPrepare: {
       std::int32_t ready = restoring ? prepare_to_go(t) : -kEINVAL;
       prepared_ = ready == 0;
@@ -165,12 +180,14 @@ bool LinkServer::handle(ThreadBlock* t, const abi::LinkHeader& header) {
     case abi::LinkType::kPutXsave: {
       Payload in(header.bytes);
       if (!restoring || !in.ok() || !read_all(in.as<void>(), header.bytes)) return false;
-      std::int32_t status = header.type == abi::LinkType::kMakeThreads
-                                ? make_threads(t, in.as<abi::ThreadState>(), header.bytes / sizeof(abi::ThreadState))
-                                : put_xsave(*in.as<std::int32_t>(), in.as<char>() + 4, header.bytes - 4);
+      std::int32_t status =
+          header.type == abi::LinkType::kMakeThreads
+              ? make_threads(t, in.as<abi::ThreadState>(), header.bytes / sizeof(abi::ThreadState))
+              : put_xsave(*in.as<std::int32_t>(), in.as<char>() + 4, header.bytes - 4);
       return reply(header.type, status, nullptr, 0);
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -179,14 +196,18 @@ bool LinkServer::syscalls(ThreadBlock* t, const abi::LinkHeader& header) {
   if (!in.ok() || !read_all(in.as<void>(), header.bytes)) return false;
   auto* calls = in.as<abi::LinkSyscall>();
   std::uint64_t count = header.bytes / sizeof(abi::LinkSyscall);
+  const auto is_own = [&](std::int32_t tid) {
+    return tid == 0 || linked_thread(purpose_, tid) == t;
+  };
   for (std::uint64_t i = 0; i < count; ++i) {
-    ThreadBlock* other = calls[i].tid != 0 ? linked_thread(purpose_, calls[i].tid) : t;
-    if (other == nullptr)
-      calls[i].result = -kESRCH;
-    else if (other == t)
+    if (is_own(calls[i].tid)) {
       calls[i].result = run_one(calls[i]);
-    else
-      run_on(t, other, &calls[i]);
+      continue;
+    }
+    std::uint64_t end = i + 1;
+    while (end < count && !is_own(calls[end].tid)) ++end;
+    run_on_others(t, purpose_, calls + i, end - i);
+    i = end - 1;
   }
   return reply(header.type, 0, calls, header.bytes);
 }
@@ -215,7 +236,8 @@ bool LinkServer::send_fds(const abi::LinkHeader& header) {
   int fds[abi::kFdsPerMessage];
   if (header.bytes > sizeof(fds) || !read_all(fds, header.bytes)) return false;
   abi::LinkHeader answer{abi::kLinkMagic, header.type, 0, 0, 0};
-  auto sent = send_with_fds(fd_, &answer, sizeof(answer), fds, static_cast<int>(header.bytes / sizeof(int)));
+  auto sent = send_with_fds(fd_, &answer, sizeof(answer), fds,
+                            static_cast<int>(header.bytes / sizeof(int)));
   if (sent == static_cast<std::int64_t>(sizeof(answer))) return true;
   return sent < 0 && reply(header.type, static_cast<std::int32_t>(sent), nullptr, 0);
 }
@@ -224,7 +246,8 @@ bool LinkServer::receive_fds(const abi::LinkHeader& header) {
   abi::LinkPlaceFd places[abi::kFdsPerMessage];
   if (header.bytes > sizeof(places) || !read_all(places, header.bytes)) return false;
   int count = static_cast<int>(header.bytes / sizeof(places[0]));
-  std::int32_t status = count == received_count_ ? place_fds(&fd_, received_, places, count) : -kEBADF;
+  std::int32_t status =
+      count == received_count_ ? place_fds(&fd_, received_, places, count) : -kEBADF;
   return reply(header.type, status, nullptr, 0);
 }
 
@@ -234,7 +257,8 @@ bool LinkServer::list_fds(const abi::LinkHeader& header) {
   if (!out.ok()) return reply(header.type, -kENOMEM, nullptr, 0);
   std::int64_t count = list_descriptors(fd_, out.as<abi::LinkFd>(), kRoom / sizeof(abi::LinkFd));
   if (count < 0) return reply(header.type, static_cast<std::int32_t>(count), nullptr, 0);
-  return reply(header.type, 0, out.as<void>(), static_cast<std::uint64_t>(count) * sizeof(abi::LinkFd));
+  return reply(header.type, 0, out.as<void>(),
+               static_cast<std::uint64_t>(count) * sizeof(abi::LinkFd));
 }
 
 bool LinkServer::threads(ThreadBlock* t, const abi::LinkHeader& header) {
@@ -307,7 +331,8 @@ bool LinkServer::fork_process(ThreadBlock* t, const abi::LinkHeader& header) {
 void serve_capture(ThreadBlock* t, abi::ProcessSlot* slot, std::uint32_t freeze_word) {
   (void)slot;
   LinkServer server;
-  if (server.connect(abi::LinkPurpose::kCapture, t->process->slot, freeze_word)) (void)server.serve(t);
+  if (server.connect(abi::LinkPurpose::kCapture, t->process->slot, freeze_word))
+    (void)server.serve(t);
   server.close();
   adopt_journal(t->process);  // also where the agent has died: its last commit counts
 }

@@ -55,6 +55,31 @@ void fill(const ThreadBlock* t, abi::ThreadState* out) {
   out->filters = reinterpret_cast<std::uint64_t>(t->filters);
 }
 
+void wake(std::uint32_t* word) {
+  (void)sys::call(__NR_futex, sys::address(word), 1, 0x7fffffff);
+}
+
+// A parked thread waits on its slot's freeze_word, which stays as it is.
+void wake_parked(ThreadBlock* server, const ThreadBlock* thread) {
+  constexpr std::uint64_t kFutexWakeBitset = 10;
+  if (abi::ProcessSlot* slot = slot_of(server->process))
+    (void)sys::call(__NR_futex, sys::address(&slot->freeze_word), kFutexWakeBitset, 0x7fffffff, 0,
+                    0, park_bit(thread));
+}
+
+// It may have looked at its block just before and gone to sleep after the wake-up: it is woken
+// again.
+void wait_for_calls(ThreadBlock* server, ThreadBlock* thread) {
+  while (__atomic_load_n(&thread->park_word, __ATOMIC_ACQUIRE) == 1) {
+    Timespec pause{0, 10'000'000};
+    auto slept =
+        sys::call(__NR_futex, sys::address(&thread->park_word), 0, 1, sys::address(&pause));
+    if (slept.raw != -kETIMEDOUT) continue;
+    wake_parked(server, thread);
+    wake(&thread->park_word);
+  }
+}
+
 }  // namespace
 
 std::uint64_t fpstate_bytes(std::uint64_t fpstate) {
@@ -72,26 +97,33 @@ ThreadBlock* linked_thread(abi::LinkPurpose purpose, std::int32_t tid) {
   return nullptr;
 }
 
-// A parked thread waits on the slot's freeze_word, which stays as it is: it is woken until it has
-// seen the request in its block.
-void run_on(ThreadBlock* server, ThreadBlock* thread, abi::LinkSyscall* call) {
-  thread->park_calls = call;
-  thread->park_call_count = 1;
-  __atomic_store_n(&thread->park_word, 1, __ATOMIC_RELEASE);
-  abi::ProcessSlot* slot = slot_of(server->process);
-  while (__atomic_load_n(&thread->park_word, __ATOMIC_ACQUIRE) == 1) {
-    if (slot != nullptr) (void)sys::call(__NR_futex, sys::address(&slot->freeze_word), 1, 0x7fffffff);
-    (void)sys::call(__NR_futex, sys::address(&thread->park_word), 1, 0x7fffffff);
-    Timespec pause{0, 1'000'000};
-    (void)sys::call(__NR_futex, sys::address(&thread->park_word), 0, 1, sys::address(&pause));
+void run_on_others(ThreadBlock* server, abi::LinkPurpose purpose, abi::LinkSyscall* calls,
+                   std::uint64_t count) {
+  std::uint64_t next = 0;
+  for (std::uint64_t i = 0; i < count; i = next) {
+    for (next = i + 1; next < count && calls[next].tid == calls[i].tid;) ++next;
+    ThreadBlock* thread = linked_thread(purpose, calls[i].tid);
+    for (std::uint64_t k = i; thread == nullptr && k < next; ++k) calls[k].result = -kESRCH;
+    if (thread == nullptr) continue;
+    wait_for_calls(server, thread);  // of an earlier run of its calls
+    thread->park_calls = &calls[i];
+    thread->park_call_count = next - i;
+    __atomic_store_n(&thread->park_word, 1, __ATOMIC_RELEASE);
+    if (purpose == abi::LinkPurpose::kRestore)
+      wake(&thread->park_word);
+    else
+      wake_parked(server, thread);
   }
+  for (std::uint64_t i = 0; i < count; ++i)
+    if (ThreadBlock* thread = linked_thread(purpose, calls[i].tid)) wait_for_calls(server, thread);
 }
 
 void run_thread_calls(ThreadBlock* t) {
   if (__atomic_load_n(&t->park_word, __ATOMIC_ACQUIRE) != 1) return;
   for (std::uint64_t i = 0; i < t->park_call_count; ++i) {
     abi::LinkSyscall& c = t->park_calls[i];
-    c.result = sys::call(c.number, c.args[0], c.args[1], c.args[2], c.args[3], c.args[4], c.args[5]).raw;
+    c.result =
+        sys::call(c.number, c.args[0], c.args[1], c.args[2], c.args[3], c.args[4], c.args[5]).raw;
   }
   __atomic_store_n(&t->park_word, 0, __ATOMIC_RELEASE);
   (void)sys::call(__NR_futex, sys::address(&t->park_word), 1, 0x7fffffff);
@@ -111,7 +143,8 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->version = kRuntimeStateVersion;
   out->virtual_pid = t->process->virtual_pid;
   out->real_pid = t->process->real_pid;
-  for (int signal = 1; signal <= 64; ++signal) out->actions[signal] = read_action(t->sighand, signal);
+  for (int signal = 1; signal <= 64; ++signal)
+    out->actions[signal] = read_action(t->sighand, signal);
   out->monotonic_offset_ns = g_clocks.monotonic_ns;
   out->boottime_offset_ns = g_clocks.boottime_ns;
   out->process_cpu_offset_ns = g_clocks.process_cpu_ns;
@@ -146,9 +179,8 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
     if (!installed.ok()) return static_cast<std::int32_t>(installed.raw);
   }
   set_clocks({state.monotonic_offset_ns, state.boottime_offset_ns, state.process_cpu_offset_ns,
-              state.user_time_offset_ns, state.system_time_offset_ns,
-              state.children_user_offset_ns, state.children_system_offset_ns,
-              static_cast<std::int64_t>(state.start_ticks)});
+              state.user_time_offset_ns, state.system_time_offset_ns, state.children_user_offset_ns,
+              state.children_system_offset_ns, static_cast<std::int64_t>(state.start_ticks)});
   set_static_program(state.static_program != 0);
   restore_cpu_view(state.cpu_view_leaks != 0);
   set_left_out(state);
@@ -158,6 +190,8 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
   return 0;
 }
 
-const abi::RuntimeState& restored_runtime_state() { return g_restored; }
+const abi::RuntimeState& restored_runtime_state() {
+  return g_restored;
+}
 
 }  // namespace cairn::runtime

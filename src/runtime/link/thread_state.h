@@ -9,8 +9,10 @@ namespace cairn::runtime {
 // The thread that a request means: by real tid in a capture, by index in a restore.
 ThreadBlock* linked_thread(abi::LinkPurpose purpose, std::int32_t tid);
 
-// Has a stopped thread make a system call and waits for it.
-void run_on(ThreadBlock* server, ThreadBlock* thread, abi::LinkSyscall* call);
+// Has other stopped threads make these calls, each its own in their order, and waits for all. What
+// different threads do has no order.
+void run_on_others(ThreadBlock* server, abi::LinkPurpose purpose, abi::LinkSyscall* calls,
+                   std::uint64_t count);
 
 // All parked threads of the server's process, the server first; returns how many.
 std::uint64_t list_threads(ThreadBlock* server, abi::ThreadState* out);

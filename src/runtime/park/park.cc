@@ -18,13 +18,14 @@
 #include "runtime/host/support.h"
 #include "runtime/intercept/held_signals.h"
 #include "runtime/intercept/site_map.h"
+#include "runtime/intercept/vdso.h"
 #include "runtime/link/server.h"
 #include "sys/syscall.h"
 
 namespace cairn::runtime {
 namespace {
 
-constexpr std::uint64_t kFutexWait = 0, kFutexWake = 1;
+constexpr std::uint64_t kFutexWake = 1, kFutexWaitBitset = 9;
 
 template <class Word>
 void futex_wake(std::atomic<Word>* word) {
@@ -33,9 +34,11 @@ void futex_wake(std::atomic<Word>* word) {
 
 // Not for ever: nobody wakes a process whose agent was killed before anyone here was connected to
 // it.
-void futex_wait(std::atomic<std::uint32_t>* word, std::uint32_t value) {
-  Timespec look{1, 0};
-  (void)sys::call(__NR_futex, sys::address(word), kFutexWait, value, sys::address(&look));
+void wait_parked(const ThreadBlock* t, std::atomic<std::uint32_t>* word, std::uint32_t value) {
+  std::int64_t now = kernel_monotonic_ns();
+  Timespec look{now / 1'000'000'000 + 1, now % 1'000'000'000};
+  (void)sys::call(__NR_futex, sys::address(word), kFutexWaitBitset, value, sys::address(&look), 0,
+                  park_bit(t));
 }
 
 void thaw_without_agent(abi::ProcessSlot* slot, std::uint32_t word) {
@@ -90,7 +93,7 @@ void hold(ThreadBlock* t, abi::ProcessSlot* slot, std::uint32_t word) {
   while (slot->freeze_word.load() == word) {
     serve_if_chosen(t, slot, word);
     run_thread_calls(t);
-    if (slot->freeze_word.load() == word) futex_wait(&slot->freeze_word, word);
+    if (slot->freeze_word.load() == word) wait_parked(t, &slot->freeze_word, word);
     thaw_without_agent(slot, word);
   }
   __atomic_store_n(&t->parked, 0, __ATOMIC_RELEASE);
@@ -106,7 +109,9 @@ abi::ProcessSlot* slot_of(const Process* process) {
 }
 
 // Ours by its value, even if it is stale: then there is nothing to do but swallow it.
-bool is_park_value(std::uint64_t value) { return (value >> 32) == (abi::kParkMagic >> 32); }
+bool is_park_value(std::uint64_t value) {
+  return (value >> 32) == (abi::kParkMagic >> 32);
+}
 
 void park(ThreadBlock* t, KernelUcontext* context, const Boundary& at) {
   abi::ProcessSlot* slot = slot_of(t->process);
