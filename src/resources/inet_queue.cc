@@ -93,8 +93,9 @@ Result<> send_all(int fd, const std::string& data, int flags) {
   return {};
 }
 
-// A sender that found no room asks again, and later each time (the probe timer, up to two minutes): nothing
-// makes its receiver tell it of new room before. How long it will not ask; 0: it is not waiting for that.
+// A sender that found no room asks again, and later each time (the probe timer, up to two minutes):
+// nothing makes its receiver tell it of new room before. How long it will not ask; 0: it is not
+// waiting for that.
 Result<std::chrono::milliseconds> time_to_next_probe(const OpenFile& sender) {
   for (const int family : {AF_INET, AF_INET6}) {
     CAIRN_ASSIGN(const auto all, diagnose_tcp(family));
@@ -133,8 +134,7 @@ Result<> copy_tcp_queue(const OpenFile& file, int fd, InetSocket& record) {
   CAIRN_TRY(set_int(fd, SO_OOBINLINE, 1));
   auto copied = copy_inline(file, fd, is_inline != 0, before_mark, record);
   CAIRN_TRY(set_int(fd, SO_OOBINLINE, is_inline));
-  if (copied && !record.urgent().empty() && is_inline == 0 && !waits)
-    return cannot_save(file, "a TCP connection whose urgent data was read ahead of the rest");
+  if (!record.urgent().empty() && is_inline == 0 && !waits) record.set_urgent_taken(true);
   return copied;
 }
 
@@ -157,7 +157,13 @@ Result<> send_tcp_queue(int sender, int receiver, const InetSocket& record) {
   const RoomyBuffers room_to_receive(receiver);
   CAIRN_TRY(set_int(receiver, SO_OOBINLINE, 1));  // else what is behind the mark is not counted
   CAIRN_TRY(send_tcp_queue(sender, record));
-  return wait_for_bytes(receiver, queued_bytes(record));
+  CAIRN_TRY(wait_for_bytes(receiver, queued_bytes(record)));
+  if (!record.urgent_taken()) return {};
+  char urgent = 0;
+  CAIRN_TRY(set_int(receiver, SO_OOBINLINE, 0));
+  if (::recv(receiver, &urgent, 1, MSG_OOB | MSG_DONTWAIT) != 1)
+    return os_failure("receive urgent data ahead of the rest again");
+  return {};
 }
 
 }  // namespace cairn::resources

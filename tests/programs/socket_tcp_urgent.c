@@ -1,4 +1,5 @@
-// Urgent data of TCP: out of line before and behind the mark, and inline.
+// Urgent data of TCP: out of line before and behind the mark, inline, and received ahead of the
+// rest.
 //
 // flavours: all
 #include <arpa/inet.h>
@@ -24,19 +25,26 @@ static void connection(int* client, int* server) {
 }
 
 int main(void) {
-  int client, server, inline_client, inline_server, on = 1, at_mark = -1;
+  int client, server, inline_client, inline_server, ahead_client, ahead_server, on = 1,
+                                                                                at_mark = -1;
   char text[32] = "";
   connection(&client, &server);
   connection(&inline_client, &inline_server);
+  connection(&ahead_client, &ahead_server);
   CHECK_SYS(setsockopt(inline_server, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on));
-  for (int i = 0; i < 2; ++i) {
-    int from = i == 0 ? client : inline_client;
+  const int senders[] = {client, inline_client, ahead_client};
+  for (int i = 0; i < 3; ++i) {
+    int from = senders[i];
     CHECK_EQ(send(from, "abc", 3, 0), 3);
     CHECK_EQ(send(from, "!", 1, MSG_OOB), 1);
     CHECK_EQ(send(from, "def", 3, 0), 3);
   }
   struct pollfd urgent = {server, POLLPRI, 0};
   CHECK_EQ(poll(&urgent, 1, -1), 1);
+  struct pollfd ahead = {ahead_server, POLLPRI, 0};
+  CHECK_EQ(poll(&ahead, 1, -1), 1);
+  CHECK_EQ(recv(ahead_server, text, 1, MSG_OOB), 1);
+  CHECK_EQ(text[0], '!');
   check_ready();
   check_wait();
   urgent.revents = 0;
@@ -55,5 +63,10 @@ int main(void) {
   CHECK_EQ(recv(inline_server, text, sizeof text, 0), 3);
   CHECK_EQ(recv(inline_server, text, sizeof text, 0), 4);
   CHECK_EQ(memcmp(text, "!def", 4), 0);
+  CHECK_EQ(poll(&ahead, 1, 0), 0);
+  CHECK_ERRNO(recv(ahead_server, text, 1, MSG_OOB), EINVAL);
+  CHECK_EQ(recv(ahead_server, text, sizeof text, 0), 3);
+  CHECK_EQ(recv(ahead_server, text, sizeof text, 0), 3);
+  CHECK_EQ(memcmp(text, "def", 3), 0);
   check_pass();
 }
