@@ -65,6 +65,10 @@ struct IdTable {
     const std::int32_t known = used.load() != 0 ? by_real.find(real) : 0;
     return known != 0 ? known : real;
   }
+  [[nodiscard]] std::int32_t to_real(std::int32_t virtual_id) const {
+    const std::int32_t known = used.load() != 0 ? by_virtual.find(virtual_id) : 0;
+    return known != 0 ? known : virtual_id;
+  }
   [[nodiscard]] std::int32_t to_virtual_group(std::int32_t real) const {
     const std::int32_t known = used.load() != 0 ? groups_by_real.find(real) : 0;
     return known != 0 ? known : to_virtual(real);

@@ -20,6 +20,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -52,7 +53,9 @@ constexpr milliseconds kChooseTimeout{1'000};  // the connection is waited for i
 // Whoever can be told of the deadline has ended by then.
 constexpr milliseconds kOverdue{2'000};
 
-std::uint32_t as_number(image::RecordKind kind) { return static_cast<std::uint32_t>(kind); }
+std::uint32_t as_number(image::RecordKind kind) {
+  return static_cast<std::uint32_t>(kind);
+}
 
 // Measures from its making or its last lap.
 class Stopwatch {
@@ -118,8 +121,8 @@ class Round {
   std::optional<JobFreeze> freeze_;
   std::vector<Member> members_;
   std::vector<const abi::ProcessSlot*> frozen_;  // theirs, also after the thaw
-  resources::JobCapture capture_;  // reads from the members
-  std::vector<image::ProcessImage> ended_;
+  resources::JobCapture capture_;                // reads from the members
+  std::vector<EndedProcess> ended_;
   std::unique_ptr<storage::GenerationWriter> writer_;
   std::uint64_t number_ = 0;
   std::vector<storage::NodeSummary> summaries_;
@@ -165,7 +168,8 @@ Result<> Round::wait_undeferred() const {
         return failure(ETIMEDOUT, "wait: process " + std::to_string(slot->real_pid.load()) +
                                       " puts checkpoints off (cairn_defer)");
       if (::kill(slot->real_pid.load(), 0) != 0 && errno == ESRCH) break;
-      futex_wait(slot->deferred, count, std::min<std::chrono::nanoseconds>(deadline_.left(), kLook));
+      futex_wait(slot->deferred, count,
+                 std::min<std::chrono::nanoseconds>(deadline_.left(), kLook));
     }
   return {};
 }
@@ -262,8 +266,7 @@ Result<> Round::connect() {
       member.remote.emplace(std::move(remote));
     }
     const abi::LinkHello& hello = member.remote->hello();
-    if (hello.purpose != abi::LinkPurpose::kCapture ||
-        hello.freeze_word != member.freeze->word())
+    if (hello.purpose != abi::LinkPurpose::kCapture || hello.freeze_word != member.freeze->word())
       return refusal("a process answered for another freeze");
   }
   return {};
@@ -285,7 +288,15 @@ Result<> Round::capture() {
   options.sysv = &job_.segment.sysv;
   options.notices = &job_.segment.notices;
   std::vector<resources::RemoteProcess*> processes;
-  for (Member& member : members_) processes.push_back(&*member.remote);
+  std::vector<ParentProcess> parents;
+  for (Member& member : members_) {
+    processes.push_back(&*member.remote);
+    parents.push_back({&*member.remote, member.freeze->threads_by_id()});
+  }
+  CAIRN_ASSIGN(ended_, capture_ended(parents, job_.segment.ids));
+  std::map<std::int32_t, std::int32_t> ended;
+  for (const auto& [pid, process] : ended_) ended[pid.value] = process.pid();
+  options.ended = &ended;
   CAIRN_ASSIGN(capture_, resources::capture_job(processes, options));
   for (image::ProcessImage& process : capture_.processes)
     process.mutable_runtime()->set_mode(job_.mode);
@@ -293,13 +304,11 @@ Result<> Round::capture() {
   return {};
 }
 
-// Who is whose child: processes that have ended take part. What cannot be made again is refused now.
+// Who is whose child: processes that have ended take part. What cannot be made again is refused
+// now.
 Result<> Round::tree() {
-  std::vector<ParentProcess> parents;
-  for (Member& member : members_)
-    parents.push_back({&*member.remote, member.freeze->threads_by_id()});
-  CAIRN_ASSIGN(ended_, capture_ended(parents, job_.segment.ids));
-  std::vector<image::ProcessImage> places = ended_;
+  std::vector<image::ProcessImage> places;
+  for (const EndedProcess& process : ended_) places.push_back(process.image);
   std::set<std::int32_t> inside;
   for (const image::ProcessImage& process : capture_.processes) inside.insert(process.pid());
   for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -369,7 +378,7 @@ Result<> Round::records() {
     CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
     CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes));
   }
-  for (image::ProcessImage& process : ended_) {
+  for (auto& [pid, process] : ended_) {
     const auto id = static_cast<std::uint64_t>(process.pid());
     CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
     CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes));

@@ -82,11 +82,11 @@ int exit_signal_of(RealPid pid) {
   return stat ? stat->exit_signal : SIGCHLD;
 }
 
-Result<std::vector<image::ProcessImage>> capture_ended(const std::vector<ParentProcess>& parents,
-                                                       const abi::IdTable& ids) {
+Result<std::vector<EndedProcess>> capture_ended(const std::vector<ParentProcess>& parents,
+                                                const abi::IdTable& ids) {
   std::set<pid_t> alive;
   for (const ParentProcess& parent : parents) alive.insert(parent.remote->pid().value);
-  std::vector<image::ProcessImage> ended;
+  std::vector<EndedProcess> ended;
   CAIRN_ASSIGN(const auto children, children_of(parents));
   for (const pid_t pid : children) {
     if (alive.contains(pid)) continue;
@@ -98,7 +98,7 @@ Result<std::vector<image::ProcessImage>> capture_ended(const std::vector<ParentP
       return one.remote->pid().value == stat.parent;
     });
     if (parent == parents.end()) continue;
-    image::ProcessImage& record = ended.emplace_back();
+    image::ProcessImage& record = ended.emplace_back(EndedProcess{RealPid{pid}, {}}).image;
     record.set_pid(ids.to_virtual(pid));
     record.set_ppid(ids.to_virtual(stat.parent));
     record.set_pgid(ids.to_virtual_group(stat.group));

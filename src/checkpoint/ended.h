@@ -6,6 +6,7 @@
 
 #include "abi/id_table.h"
 #include "base/error.h"
+#include "base/strong.h"
 #include "image/schema/process.pb.h"
 #include "resources/remote_process.h"
 
@@ -16,8 +17,13 @@ struct ParentProcess {
   std::vector<pid_t> threads;
 };
 
+struct EndedProcess {
+  RealPid pid;
+  image::ProcessImage image;
+};
+
 // Of all parents' children. One that lives and is none of `parents` is an error that names it.
-[[nodiscard]] Result<std::vector<image::ProcessImage>> capture_ended(
+[[nodiscard]] Result<std::vector<EndedProcess>> capture_ended(
     const std::vector<ParentProcess>& parents, const abi::IdTable& ids);
 
 // Field 38 of /proc/PID/stat: what the parent gets at the end.

@@ -43,6 +43,7 @@ struct CaptureOptions {
   abi::CpuView cpu{};                             // what the job's programs are told of the CPU
   const abi::SysvTable* sysv = nullptr;           // the job's; null: it has none
   abi::Notices* notices = nullptr;                // likewise
+  const std::map<std::int32_t, std::int32_t>* ended = nullptr;  // see CaptureJob::ended_id()
 };
 
 // Pages to be stored together under one PageDataRef.
@@ -50,8 +51,8 @@ struct ContentPlan {
   std::uint64_t object_id = 0;  // 0: private memory, of the process of that index
   std::size_t process_index = 0;
   RemoteProcess* process = nullptr;
-  std::vector<storage::PageRun> runs;   // by address (private memory) or by offset (objects)
-  std::uint64_t bytes = 0;              // an object's length; its last page may be partly used
+  std::vector<storage::PageRun> runs;  // by address (private memory) or by offset (objects)
+  std::uint64_t bytes = 0;             // an object's length; its last page may be partly used
 
   // Where an object's bytes are read: from a file, from memory here, or where a process has it
   // mapped.
@@ -96,8 +97,8 @@ struct JobCapture {
 Result<JobCapture> capture_job(std::span<RemoteProcess* const> processes,
                                const CaptureOptions& options);
 
-// The bytes at `position` (an address or an offset, within the plan's runs). What lies beyond the end
-// of the object is zero. May be called by several threads at once.
+// The bytes at `position` (an address or an offset, within the plan's runs). What lies beyond the
+// end of the object is zero. May be called by several threads at once.
 Result<> read_content(const ContentPlan& content, std::uint64_t position,
                       std::span<std::byte> into);
 

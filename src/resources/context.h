@@ -31,12 +31,12 @@ struct Number {
 
 // One open file, however many descriptors of however many processes lead to it.
 struct OpenFile {
-  Fd copy;                             // our own descriptor of the same open file
-  std::vector<Number> numbers;         // ascending; empty if it is only in flight or mapped
-  std::size_t home = 0;                // the process where it was found first
+  Fd copy;                      // our own descriptor of the same open file
+  std::vector<Number> numbers;  // ascending; empty if it is only in flight or mapped
+  std::size_t home = 0;         // the process where it was found first
   struct stat info {};
-  std::string link;                    // what /proc/PID/fd/N says
-  std::uint32_t flags = 0;             // F_GETFL
+  std::string link;         // what /proc/PID/fd/N says
+  std::uint32_t flags = 0;  // F_GETFL
   std::uint64_t object_id = 0;
   bool captured = false;
 
@@ -81,6 +81,8 @@ struct CaptureJob {
   Result<OpenFile*> adopt(Fd fd, std::size_t process);
   // A thread or process of the job as the guest knows it; 0: outside.
   [[nodiscard]] std::int32_t virtual_id(std::int32_t real_tid) const;
+  // A process of the job that has ended and was not waited for, likewise.
+  [[nodiscard]] std::int32_t ended_id(std::int32_t real_pid) const;
 };
 
 // One process.
@@ -130,15 +132,15 @@ struct RebuildJob {
   ClockReading moment{};                 // at which the clocks of all processes go on
   std::deque<RebuildContext> members{};  // as the images were given
   std::map<std::uint64_t, const image::KernelObject*> by_id{};
-  std::map<std::uint64_t, std::vector<Number>> numbers{};        // by object id
-  std::map<std::uint64_t, Fd> made{};                            // by object id
-  std::map<std::uint64_t, std::pair<Fd, Fd>> pipes{};            // by Pipe id: reader, writer
-  std::map<std::uint64_t, Fd> lost_peers{};                      // by id of the socket that is left
-  std::map<std::uint64_t, Fd> removed_names{};                   // by id of the bound unix socket
-  std::map<std::uint64_t, Fd> ended_pidfds{};                    // by object id, until it is asked for
-  std::map<std::pair<dev_t, ino_t>, Fd> removed_directories{};   // by what they were
-  std::map<std::uint64_t, std::string> file_paths{};             // where regular files are now
-  std::vector<Fd> held{};                                        // open until the rebuild is done
+  std::map<std::uint64_t, std::vector<Number>> numbers{};  // by object id
+  std::map<std::uint64_t, Fd> made{};                      // by object id
+  std::map<std::uint64_t, std::pair<Fd, Fd>> pipes{};      // by Pipe id: reader, writer
+  std::map<std::uint64_t, Fd> lost_peers{};                // by id of the socket that is left
+  std::map<std::uint64_t, Fd> removed_names{};             // by id of the bound unix socket
+  std::map<std::uint64_t, Fd> ended_pidfds{};              // by object id, until it is asked for
+  std::map<std::pair<dev_t, ino_t>, Fd> removed_directories{};  // by what they were
+  std::map<std::uint64_t, std::string> file_paths{};            // where regular files are now
+  std::vector<Fd> held{};                                       // open until the rebuild is done
   MadeSysvSets sysv_sets{};
 
   [[nodiscard]] const image::KernelObject* object(std::uint64_t id) const;
@@ -148,6 +150,8 @@ struct RebuildJob {
   [[nodiscard]] RebuildContext& holder(std::uint64_t id);
   // The process of that virtual pid; null: it is not in the job any more.
   [[nodiscard]] RebuildContext* member(std::int32_t virtual_pid);
+  // Of a member, or of one that has ended and was not waited for; 0: neither.
+  [[nodiscard]] std::int32_t real_pid(std::int32_t virtual_pid);
   [[nodiscard]] std::int32_t real_tid(std::int32_t virtual_tid) const;  // 0: no such thread
 };
 

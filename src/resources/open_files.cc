@@ -21,7 +21,8 @@ namespace cairn::resources {
 namespace {
 
 // What may be restored with F_SETFL. O_ASYNC comes later, with the owner that it speaks to.
-constexpr std::uint32_t kLargeFile = 0100000;  // O_LARGEFILE is 0 for 64-bit programs, the kernel shows it
+constexpr std::uint32_t kLargeFile =
+    0100000;  // O_LARGEFILE is 0 for 64-bit programs, the kernel shows it
 constexpr int kSettableFlags = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
 
 Result<std::string> link_of(const std::string& path) {
@@ -133,8 +134,10 @@ Result<> translate_owner(const CaptureJob& job, image::KernelObject& object) {
     object.set_owner(known);
     return {};
   }
-  return refusal(fmt::format("an open file whose signals go to process {}, outside of the job, cannot "
-                             "be saved", object.owner()));
+  return refusal(
+      fmt::format("an open file whose signals go to process {}, outside of the job, cannot "
+                  "be saved",
+                  object.owner()));
 }
 
 }  // namespace
@@ -243,6 +246,18 @@ RebuildContext* RebuildJob::member(std::int32_t virtual_pid) {
   return nullptr;
 }
 
+std::int32_t CaptureJob::ended_id(std::int32_t real_pid) const {
+  if (options.ended == nullptr) return 0;
+  const auto found = options.ended->find(real_pid);
+  return found != options.ended->end() ? found->second : 0;
+}
+
+std::int32_t RebuildJob::real_pid(std::int32_t virtual_pid) {
+  if (const auto* one = member(virtual_pid); one != nullptr) return one->process.pid().value;
+  const auto found = options.ended.find(virtual_pid);
+  return found != options.ended.end() ? found->second : 0;
+}
+
 int RebuildContext::number_of(std::uint64_t id) const {
   const auto found = job.numbers.find(id);
   if (found == job.numbers.end()) return -1;
@@ -259,8 +274,8 @@ Result<> restore_flags(const RebuildJob& job) {
     if (object->status_flags() & O_PATH || object->kind_case() == image::KernelObject::kInherited)
       continue;
     const int flags = ::fcntl(fd.get(), F_GETFL);
-    const int wanted = (flags & ~kSettableFlags) |
-                       (static_cast<int>(object->status_flags()) & kSettableFlags);
+    const int wanted =
+        (flags & ~kSettableFlags) | (static_cast<int>(object->status_flags()) & kSettableFlags);
     if (flags != wanted && ::fcntl(fd.get(), F_SETFL, wanted) != 0)
       return os_failure("restore the flags of an open file", fmt::format("(object {})", id));
   }

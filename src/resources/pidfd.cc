@@ -37,15 +37,16 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
       record.set_pid(member.runtime->virtual_pid);
       return {};
     }
-  if (const auto thread = context.job.virtual_id(pid); thread != 0) {
-    record.set_pid(thread);
-    return {};
-  }
+  for (const auto id : {context.job.ended_id(pid), context.job.virtual_id(pid)})
+    if (id != 0) {
+      record.set_pid(id);
+      return {};
+    }
   return cannot_save(file, fmt::format("a pidfd of process {}", pid));
 }
 
-// Whoever it stood for, nothing can be seen of it but that it has ended, and which others stand for the
-// same one: these are all made while the process in its place is there.
+// Whoever it stood for, nothing can be seen of it but that it has ended, and which others stand for
+// the same one: these are all made while the process in its place is there.
 Result<> make_ended(RebuildJob& job, std::uint64_t inode) {
   return with_passing_process([&](pid_t process) -> Result<> {
     for (const auto& object : job.objects) {
@@ -67,18 +68,17 @@ Result<Fd> of_an_ended_process(RebuildJob& job, const image::KernelObject& objec
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pidfd();
   if (record.pid() == kEnded) return of_an_ended_process(context.job, object);
-  const auto* member = context.job.member(record.pid());
-  if (member == nullptr && record.thread()) return open_nothing();
-  if (member == nullptr) return refusal("a pidfd of a process that is not in the image");
-  Fd fd(static_cast<int>(
-      ::syscall(SYS_pidfd_open, member->process.pid().value, record.thread() ? kThread : 0U)));
+  const auto pid = context.job.real_pid(record.pid());
+  if (pid == 0 && record.thread()) return open_nothing();
+  if (pid == 0) return refusal("a pidfd of a process that is not in the image");
+  Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, record.thread() ? kThread : 0U)));
   if (!fd.valid()) return os_failure("make the pidfd of the new process");
   return fd;
 }
 
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pidfd();
-  if (!record.thread() || record.pid() == kEnded || context.job.member(record.pid()) != nullptr)
+  if (!record.thread() || record.pid() == kEnded || context.job.real_pid(record.pid()) != 0)
     return {};
   const auto tid = context.job.real_tid(record.pid());
   if (tid == 0) return refusal("a pidfd of a thread that is not in the image");

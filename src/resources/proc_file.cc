@@ -40,15 +40,44 @@ std::optional<Entry> entry_of(const std::string& path) {
   return Entry{static_cast<std::int32_t>(pid), *end == '/' ? end + 1 : ""};
 }
 
-// "task/4711/stat" with the thread's number as the guest knows it; 0: there is no such thread.
-std::string with_thread(const CaptureContext& context, const std::string& entry) {
-  if (!entry.starts_with(kTask)) return entry;
-  const auto tid = std::atoi(entry.c_str() + kTask.size());
-  std::int32_t known = 0;
-  for (const auto& thread : context.threads)
-    if (thread.real_tid == tid) known = thread.virtual_tid;
-  return fmt::format("task/{}{}", known,
-                     entry.substr(std::min(entry.find('/', kTask.size()), entry.size())));
+// What is behind the thread's number in "task/4711/stat".
+std::string behind_thread(const std::string& entry) {
+  return entry.substr(std::min(entry.find('/', kTask.size()), entry.size()));
+}
+
+// Whose file it is: one that lives or one that nobody has waited for, with numbers as the guest
+// knows them. Nothing: it has ended, the process or the thread alone.
+struct Owner {
+  const CaptureContext* member = nullptr;
+  std::int32_t virtual_pid = 0;
+  std::string entry;
+};
+
+std::optional<Owner> owner_of(const CaptureJob& job, const Entry& entry) {
+  Owner owner{nullptr, 0, entry.rest};
+  std::int32_t tid = 0;
+  const auto wanted =
+      entry.rest.starts_with(kTask) ? std::atoi(entry.rest.c_str() + kTask.size()) : 0;
+  for (const auto& member : job.members)
+    if (member.process.pid().value == entry.pid) {
+      owner.member = &member;
+      owner.virtual_pid = member.runtime->virtual_pid;
+      for (const auto& thread : member.threads)
+        if (thread.real_tid == wanted) tid = thread.virtual_tid;
+    }
+  if (const auto ended = job.ended_id(entry.pid); ended != 0) {
+    owner.virtual_pid = ended;
+    tid = wanted == entry.pid ? ended : 0;
+  }
+  if (owner.virtual_pid == 0 || (wanted != 0 && tid == 0)) return std::nullopt;
+  if (wanted != 0) owner.entry = fmt::format("task/{}{}", tid, behind_thread(entry.rest));
+  return owner;
+}
+
+bool is_there(const CaptureJob& job, std::int32_t pid) {
+  for (const auto& member : job.members)
+    if (member.process.pid().value == pid) return true;
+  return job.ended_id(pid) != 0;
 }
 
 // "net:[4026531833]", a descriptor of /proc/PID/ns/net: the entry, or empty for what is none.
@@ -83,46 +112,44 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
   }
   record.set_path(file.link);
   if (const auto entry = entry_of(file.link)) {
-    const CaptureContext* owner = nullptr;
-    for (const auto& member : context.job.members)
-      if (member.process.pid().value == entry->pid) owner = &member;
-    if (owner == nullptr && entry->pid == kInit) {  // there is one on every machine
+    const bool ours = is_there(context.job, entry->pid);
+    if (!ours && entry->pid == kInit) {  // there is one on every machine
       record.set_offset(::lseek(file.copy.get(), 0, SEEK_CUR));
       return {};
     }
-    const auto rest = owner == nullptr ? std::string() : with_thread(*owner, entry->rest);
-    const bool ended = file.link.ends_with(kDeleted) ||
-                       (owner == nullptr ? ::kill(entry->pid, 0) != 0 && errno == ESRCH
-                                         : rest.starts_with("task/0"));
-    if (owner == nullptr && !ended)
-      return cannot_save(file, file.link + ", of a process outside of the job,");
-    record.set_ended(ended);
-    if (!ended)
-      record.set_path(owner == &context
-                          ? std::string(kSelf) + rest
-                          : fmt::format("/proc/{}/{}", owner->runtime->virtual_pid, rest));
+    const bool gone =
+        file.link.ends_with(kDeleted) || (!ours && ::kill(entry->pid, 0) != 0 && errno == ESRCH);
+    if (!ours && !gone) return cannot_save(file, file.link + ", of a process outside of the job,");
+    const auto owner = gone ? std::nullopt : owner_of(context.job, *entry);
+    record.set_ended(!owner);
+    if (owner)
+      record.set_path(owner->member == &context
+                          ? std::string(kSelf) + owner->entry
+                          : fmt::format("/proc/{}/{}", owner->virtual_pid, owner->entry));
   }
   record.set_offset(::lseek(file.copy.get(), 0, SEEK_CUR));
   return {};
 }
 
-bool is_of_thread(const image::KernelObject& object) {
+// Of one that lives: the only thread of a process that nobody has waited for is there like the
+// process.
+bool is_of_thread(const RebuildContext& context, const image::KernelObject& object) {
   if (object.proc_file().ended()) return false;
   const auto entry = entry_of(object.proc_file().path());
-  return entry && entry->rest.starts_with(kTask);
+  return entry && entry->rest.starts_with(kTask) && !context.job.options.ended.contains(entry->pid);
 }
 
-Result<RebuildContext*> owner_of(RebuildContext& context, const Entry& entry) {
-  if (entry.pid == 0) return &context;
-  auto* owner = context.job.member(entry.pid);
-  if (owner == nullptr) return refusal("an open file of a process that is not in the image");
-  return owner;
+Result<std::string> path_now(RebuildContext& context, const Entry& entry) {
+  const auto pid = entry.pid == 0 ? context.process.pid().value : context.job.real_pid(entry.pid);
+  if (pid == 0) return refusal("an open file of a process that is not in the image");
+  if (!entry.rest.starts_with(kTask)) return fmt::format("/proc/{}/{}", pid, entry.rest);
+  return fmt::format("/proc/{}/task/{}{}", pid, pid, behind_thread(entry.rest));
 }
 
 Result<Fd> open_at_position(const std::string& path, const image::KernelObject& object) {
   constexpr std::uint32_t kKept = O_ACCMODE | O_DIRECTORY | O_APPEND | O_NONBLOCK;
-  Fd fd(::open(path.c_str(),
-               static_cast<int>(object.status_flags() & kKept) | O_CLOEXEC | O_NOCTTY));
+  Fd fd(
+      ::open(path.c_str(), static_cast<int>(object.status_flags() & kKept) | O_CLOEXEC | O_NOCTTY));
   if (!fd.valid()) return os_failure("open", path);
   if (object.proc_file().offset() > 0 &&
       ::lseek(fd.get(), object.proc_file().offset(), SEEK_SET) < 0)
@@ -136,10 +163,7 @@ Result<Fd> of_an_ended_process(const Entry& entry, const image::KernelObject& ob
   if (rest.ends_with(kDeleted)) rest.resize(rest.size() - kDeleted.size());
   Fd opened;
   CAIRN_TRY(with_passing_process([&](pid_t process) -> Result<> {
-    if (rest.starts_with(kTask)) {
-      const auto behind = std::min(rest.find('/', kTask.size()), rest.size());
-      rest = fmt::format("task/{}{}", process, rest.substr(behind));
-    }
+    if (rest.starts_with(kTask)) rest = fmt::format("task/{}{}", process, behind_thread(rest));
     CAIRN_ASSIGN(opened, open_at_position(fmt::format("/proc/{}/{}", process, rest), object));
     return {};
   }));
@@ -149,33 +173,37 @@ Result<Fd> of_an_ended_process(const Entry& entry, const image::KernelObject& ob
 // A thread's file exists once the thread does: until then its numbers hold something else.
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   std::string path = object.proc_file().path();
-  if (is_of_thread(object)) return open_nothing();
+  if (is_of_thread(context, object)) return open_nothing();
   const auto entry = entry_of(path);
   const bool of_init = entry && entry->pid == kInit && context.job.member(kInit) == nullptr;
   if (entry && !of_init) {
     if (object.proc_file().ended()) return of_an_ended_process(*entry, object);
-    CAIRN_ASSIGN(const auto* owner, owner_of(context, *entry));
-    path = fmt::format("/proc/{}/{}", owner->process.pid().value, entry->rest);
+    CAIRN_ASSIGN(path, path_now(context, *entry));
   }
   return open_at_position(path, object);
 }
 
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
-  if (!is_of_thread(object)) return {};
-  const auto [pid, entry] = *entry_of(object.proc_file().path());
-  CAIRN_ASSIGN(const auto* owner, owner_of(context, {pid, entry}));
-  const auto tid = owner->real_tid(std::atoi(entry.c_str() + kTask.size()));
+  if (!is_of_thread(context, object)) return {};
+  const auto entry = *entry_of(object.proc_file().path());
+  const auto* owner = entry.pid == 0 ? &context : context.job.member(entry.pid);
+  const auto tid =
+      owner == nullptr ? 0 : owner->real_tid(std::atoi(entry.rest.c_str() + kTask.size()));
   if (tid == 0) return refusal("the image has no such thread:", object.proc_file().path());
-  const auto rest = entry.substr(std::min(entry.find('/', kTask.size()), entry.size()));
-  CAIRN_ASSIGN(Fd fd, open_at_position(fmt::format("/proc/{}/task/{}{}",
-                                                   owner->process.pid().value, tid, rest),
+  CAIRN_ASSIGN(Fd fd, open_at_position(fmt::format("/proc/{}/task/{}{}", owner->process.pid().value,
+                                                   tid, behind_thread(entry.rest)),
                                        object));
   return put_in_place(context, object, std::move(fd));
 }
 
 }  // namespace
 
-const Kind kProcFileKind{"file of /proc or /sys", image::KernelObject::kProcFile, Maker::kAgent,
-                         matches, capture, create, connect};
+const Kind kProcFileKind{"file of /proc or /sys",
+                         image::KernelObject::kProcFile,
+                         Maker::kAgent,
+                         matches,
+                         capture,
+                         create,
+                         connect};
 
 }  // namespace cairn::resources

@@ -47,6 +47,7 @@ struct RebuildOptions {
   abi::Notices* notices = nullptr;    // likewise
   bool restore_files = true;          // false for --files=none
   std::vector<Variable> environment;  // what is to be another than it was
+  std::map<std::int32_t, std::int32_t> ended{};  // those nobody has waited for: virtual to real pid
 };
 
 struct RebuildJob;
@@ -65,21 +66,22 @@ class JobRebuild {
   JobRebuild(const JobRebuild&) = delete;
   JobRebuild& operator=(const JobRebuild&) = delete;
 
-  Result<> create_objects();   // every descriptor number holds its open file
-  Result<> address_space();    // all regions are mapped, writable where pages will come
-  Result<> memory();           // all pages are written, final protections set
-  Result<> threads();          // all threads exist and hold their registers and attributes
-  Result<> connect_objects();  // what refers to numbers, tids or other objects: epoll, locks, owners
-  Result<> state();            // clocks, handlers, prctl, limits, cwd, umask, pending signals
-  Result<> rewind_files();     // files are what they were at the commit
-  Result<> start_clocks();     // timers run: nothing slow may follow
+  Result<> create_objects();  // every descriptor number holds its open file
+  Result<> address_space();   // all regions are mapped, writable where pages will come
+  Result<> memory();          // all pages are written, final protections set
+  Result<> threads();         // all threads exist and hold their registers and attributes
+  Result<>
+  connect_objects();        // what refers to numbers, tids or other objects: epoll, locks, owners
+  Result<> state();         // clocks, handlers, prctl, limits, cwd, umask, pending signals
+  Result<> rewind_files();  // files are what they were at the commit
+  Result<> start_clocks();  // timers run: nothing slow may follow
 
  private:
   std::unique_ptr<RebuildJob> job_;
 };
 
-// What this machine lacks, one line each: CPU and kernel features, mapped files, identity. Empty: go
-// ahead. Starts and changes nothing.
+// What this machine lacks, one line each: CPU and kernel features, mapped files, identity. Empty:
+// go ahead. Starts and changes nothing.
 std::vector<std::string> check_machine(const image::ProcessImage& image);
 
 // Likewise: the files and directories that the processes need and that are not there, but for those

@@ -6,8 +6,9 @@
 //   tree       so does every other one, at its place in the tree of processes
 //   names      names and files that changed after the commit are what they were: the journals are
 //              undone, since a descriptor can be opened only where its file is
-//   memory     each one's address space is laid out and all pages are in place, each verified by its hash
-//   objects    every descriptor number holds its open file, then what refers to numbers and to other
+//   memory     each one's address space is laid out and all pages are in place, each verified by
+//   its hash objects    every descriptor number holds its open file, then what refers to numbers
+//   and to other
 //              objects is connected
 //   threads    all threads exist, parked, with their registers; clocks, handlers, limits are set
 //   files      open files are what they were at the commit, too
@@ -21,9 +22,8 @@
 #include <sys/syscall.h>
 
 #include <functional>
-#include <set>
-
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/exit_code.h"
 #include "base/fault.h"
@@ -71,6 +71,8 @@ resources::RebuildOptions rebuild_options(const Plan& plan, abi::JobSegment& seg
   options.environment = around.environment;
   options.restore_files = around.bring_back_files;
   options.undo_directory = undo_directory(plan);
+  for (const image::ProcessImage& process : plan.records.processes)
+    if (process.zombie()) options.ended[process.pid()] = segment.ids.to_real(process.pid());
   options.open_content =
       [&plan](const std::string& text) -> Result<std::unique_ptr<storage::MemoryReader>> {
     CAIRN_ASSIGN(const storage::PageDataRef ref, storage::PageDataRef::decode(text));
@@ -101,13 +103,15 @@ Result<> go(Tree& tree) {
 }
 
 // From the fresh tree to the running one: each step is done in every process before the next.
-Result<Outcome> build(const Plan& plan, Tree& tree, abi::JobSegment& segment, const Surroundings& around) {
+Result<Outcome> build(const Plan& plan, Tree& tree, abi::JobSegment& segment,
+                      const Surroundings& around) {
   Outcome outcome;
   auto last = Clock::now();
   std::vector<resources::JobRebuild::Process> processes;
   for (std::size_t i = 0; i < tree.processes.size(); ++i)
     processes.push_back({tree.processes[i], plan.records.processes[i]});
-  resources::JobRebuild rebuild(processes, plan.records.objects, rebuild_options(plan, segment, around));
+  resources::JobRebuild rebuild(processes, plan.records.objects,
+                                rebuild_options(plan, segment, around));
   CAIRN_TRY(fault_step(FaultPoint::kRestartNames, "undo what was done to names"));
   CAIRN_TRY(undo_names(plan, around));
   CAIRN_TRY(fault_step(FaultPoint::kRestartObjects, "create the kernel objects"));
@@ -213,8 +217,8 @@ Result<> move_files(Plan& plan, PathMap moved) {
 
 namespace {
 
-// What was removed since the commit is brought back before anything is opened. If the journals cannot
-// be read, the step that undoes them says so.
+// What was removed since the commit is brought back before anything is opened. If the journals
+// cannot be read, the step that undoes them says so.
 std::function<bool(const std::string&)> what_comes_back(const Plan& plan) {
   const auto names = resources::names_in_journals({.directory = plan.directory + "/journal",
                                                    .positions = plan.journals,

@@ -1,8 +1,7 @@
-// Descriptors of processes: of itself, without blocking, and of a child that has ended and was
-// waited for.
+// Descriptors of processes: of itself, without blocking, and of children that have ended, waited
+// for and not.
 //
 // flavours: all
-// not: busy because in the middle of its work it has a pidfd of a living child, which is refused
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -46,6 +45,11 @@ int main(void) {
   CHECK_SYS(self);
   int relaxed = (int)CHECK_SYS(syscall(SYS_pidfd_open, getpid(), O_NONBLOCK));
   int twin, ended = ended_child(3, &twin), other = ended_child(4, NULL);
+  pid_t waiting = (pid_t)CHECK_SYS(fork());
+  if (waiting == 0) _exit(5);
+  int not_waited_for = (int)CHECK_SYS(syscall(SYS_pidfd_open, waiting, 0));
+  siginfo_t info;
+  CHECK_SYS(waitid(P_PID, (id_t)waiting, &info, WEXITED | WNOWAIT));
   int inodes_tell = !same_inode(ended, other);
   int copy = (int)CHECK_SYS(dup(ended));
   signal(SIGUSR1, handler);
@@ -60,7 +64,10 @@ int main(void) {
   CHECK(same_inode(ended, twin));
   CHECK_EQ(!same_inode(ended, other), inodes_tell);
   CHECK_ERRNO(syscall(SYS_pidfd_send_signal, ended, 0, NULL, 0), ESRCH);
-  siginfo_t info;
+  CHECK(is_over(not_waited_for));
+  CHECK_SYS(waitid(P_PIDFD, (id_t)not_waited_for, &info, WEXITED));
+  CHECK_EQ(info.si_pid, waiting);
+  CHECK_EQ(info.si_status, 5);
   CHECK_ERRNO(waitid(P_PIDFD, (id_t)ended, &info, WEXITED), ECHILD);
   check_pass();
 }

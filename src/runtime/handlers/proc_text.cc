@@ -375,49 +375,53 @@ std::int64_t write_stand_in(const char* file_name, const char* text, std::uint64
 // ---- going back to the beginning: what is read from there is to be the text of now
 // -------------------
 
-// Puts the text of now into the file behind `fd`; the path is the guest's. If the process is gone,
-// the text that is there stays.
-void fill_again(ThreadBlock* t, std::uint64_t fd, const char* path) {
+// Puts the text of now into the file behind `fd`; the path is the guest's. Of a process that is
+// gone there is none: -ESRCH, as its own file would say.
+std::int64_t fill_again(ThreadBlock* t, std::uint64_t fd, const char* path) {
   ProcName name;
-  if (!parse_proc_name(t, path, t->path_argument[0], &name)) return;
+  if (!parse_proc_name(t, path, t->path_argument[0], &name)) return 0;
   auto source = sys::call(__NR_open, sys::address(t->path_argument[0]), kOCloexec);
-  if (!source.ok()) return;
+  bool gone = source.raw == -kENOENT || source.raw == -kESRCH;
+  if (!source.ok() && !gone) return 0;
   Buffers buffers;
-  bool readable = buffers.ok() && buffers.read(source.value());
-  (void)sys::call(__NR_close, source.value());
-  if (!readable) return;
-  std::uint64_t bytes = translate(t, name, buffers.in(), buffers.out());
+  bool readable = !gone && buffers.ok() && buffers.read(source.value());
+  if (!gone) (void)sys::call(__NR_close, source.value());
+  if (!gone && !readable) return 0;
+  std::uint64_t bytes = gone ? 0 : translate(t, name, buffers.in(), buffers.out());
   char link[48];
   append_decimal(append(link, "/proc/thread-self/fd/"), static_cast<std::int64_t>(fd));
   auto writer = sys::call(__NR_open, sys::address(link), kORdwr | kOCloexec);
-  if (!writer.ok()) return;
-  (void)sys::call(__NR_pwrite64, writer.value(), sys::address(buffers.out()), bytes, 0);
-  (void)sys::call(__NR_ftruncate, writer.value(), bytes);
-  (void)sys::call(__NR_close, writer.value());
+  if (writer.ok()) {
+    (void)sys::call(__NR_pwrite64, writer.value(), sys::address(buffers.out()), bytes, 0);
+    (void)sys::call(__NR_ftruncate, writer.value(), bytes);
+    (void)sys::call(__NR_close, writer.value());
+  }
+  return gone ? -kESRCH : 0;
 }
 
-void fill_again_if_stand_in(ThreadBlock* t) {
+std::int64_t fill_again_if_stand_in(ThreadBlock* t) {
   char link[48];
   char target[300];
   append_decimal(append(link, "/proc/thread-self/fd/"), static_cast<std::int32_t>(t->rdi));
   auto length =
       sys::call(__NR_readlink, sys::address(link), sys::address(target), sizeof(target) - 1);
   const char* path = nullptr;
-  if (!length.ok()) return;
+  if (!length.ok()) return 0;
   std::int64_t path_length = stands_in_for(target, length.value(), &path);
-  if (path_length < 0) return;
+  if (path_length < 0) return 0;
   target[path + path_length - target] = 0;
-  fill_again(t, t->rdi, path);
+  return fill_again(t, t->rdi, path);
 }
 
 Action lseek(ThreadBlock* t) {
-  if (t->rsi == 0 && (t->rdx & 0xffffffff) == 0) fill_again_if_stand_in(t);
+  // A process that is gone is told to who reads: what is left is empty.
+  if (t->rsi == 0 && (t->rdx & 0xffffffff) == 0) (void)fill_again_if_stand_in(t);
   return lower(t);
 }
 
 Action pread64(ThreadBlock* t) {
-  if (t->r10 == 0) fill_again_if_stand_in(t);
-  return lower(t);
+  std::int64_t failed = t->r10 == 0 ? fill_again_if_stand_in(t) : 0;
+  return failed != 0 ? done(t, failed) : lower(t);
 }
 
 }  // namespace
