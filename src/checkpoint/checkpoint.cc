@@ -369,20 +369,19 @@ Result<> Round::records() {
   }
   std::vector<std::string> secrets;
   for (const auto& [name, value] : request_.secrets) secrets.push_back(value);
+  const auto add = [this](image::ProcessImage& process) -> Result<> {
+    const auto id = static_cast<std::uint64_t>(process.pid());
+    CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
+    return writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes);
+  };
   for (image::ProcessImage& process : capture_.processes) {
     for (image::Thread& thread : *process.mutable_threads()) {
       hide_secret_parts(secrets, *thread.mutable_registers());
       hide_secret_parts(secrets, *thread.mutable_xsave());
     }
-    const auto id = static_cast<std::uint64_t>(process.pid());
-    CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
-    CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes));
+    CAIRN_TRY(add(process));
   }
-  for (auto& [pid, process] : ended_) {
-    const auto id = static_cast<std::uint64_t>(process.pid());
-    CAIRN_ASSIGN(const std::string bytes, image::encode(std::move(process)));
-    CAIRN_TRY(writer_->add_record(as_number(image::RecordKind::kProcess), id, bytes));
-  }
+  for (auto& [pid, process] : ended_) CAIRN_TRY(add(process));
   return {};
 }
 

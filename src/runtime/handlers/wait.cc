@@ -50,24 +50,35 @@ Action poll(ThreadBlock* t) {
   return keep_milliseconds(t, 2);
 }
 
-// A timespec or, with microseconds, a timeval of the guest's, which the call writes to. Where it
-// cannot be written the kernel has not changed it either, and one of ours is read in its place.
-Action keep_written_time(ThreadBlock* t, int index, std::int64_t unit) {
+// What a relative wait is still to take: true for one that is made anew, which has less than it
+// says. Its time is in units of nanoseconds behind the seconds: a timespec, or a timeval with 1000.
+bool is_shorter(ThreadBlock* t, std::uint64_t at, std::int64_t unit, Timespec* shorter) {
   Timespec wanted{};
-  std::uint64_t at = t->tail.args[index];
-  if (at == 0 || copy_from_guest(&wanted, at, sizeof(wanted)) != 0) return Action::kTail;
+  if (at == 0 || copy_from_guest(&wanted, at, sizeof(wanted)) != 0) return false;
   bool odd = wanted.sec < 0 || wanted.nsec < 0 || wanted.nsec >= kSecond / unit;
-  if (odd || wanted.sec > kForever / kSecond / 2) return Action::kTail;
+  if (odd || wanted.sec > kForever / kSecond / 2) return false;
   std::int64_t now = guest_monotonic_ns();
   if (!made_anew(t)) {
     note_deadline(t, now + wanted.sec * kSecond + wanted.nsec * unit);
-    return Action::kTail;
+    return false;
   }
   std::int64_t left = remaining(t, now) + unit - 1;  // rounded up
-  Timespec shorter{left / kSecond, left % kSecond / unit};
-  if (copy_to_guest(at, &shorter, sizeof(shorter)) == 0) return Action::kTail;
-  memcpy(t->time_argument, &shorter, sizeof(shorter));
+  *shorter = {left / kSecond, left % kSecond / unit};
+  return true;
+}
+
+void put_time(ThreadBlock* t, int index, const Timespec& time) {
+  memcpy(t->time_argument, &time, sizeof(time));
   t->tail.args[index] = sys::address(t->time_argument);
+}
+
+// A time of the guest's that the call writes to. Where it cannot be written the kernel has not
+// changed it either, and one of ours is read in its place.
+Action keep_written_time(ThreadBlock* t, int index, std::int64_t unit) {
+  Timespec shorter{};
+  std::uint64_t at = t->tail.args[index];
+  if (is_shorter(t, at, unit, &shorter) && copy_to_guest(at, &shorter, sizeof(shorter)) != 0)
+    put_time(t, index, shorter);
   return Action::kTail;
 }
 
@@ -165,8 +176,7 @@ void unshift(ThreadBlock* t, int index, std::int32_t clock) {
   if (copy_from_guest(&time, t->tail.args[index], sizeof(time)) != 0) return;
   time = shifted(time, -offset);
   if (time.sec < 0) time = {0, 0};
-  memcpy(t->time_argument, &time, sizeof(time));
-  t->tail.args[index] = sys::address(t->time_argument);
+  put_time(t, index, time);
 }
 
 Action clock_nanosleep(ThreadBlock* t) {
@@ -249,20 +259,8 @@ std::int64_t guest_monotonic_ns() {
 }
 
 Action keep_relative_timespec(ThreadBlock* t, int index) {
-  Timespec wanted{};
-  std::uint64_t at = t->tail.args[index];
-  if (at == 0 || copy_from_guest(&wanted, at, sizeof(wanted)) != 0) return Action::kTail;
-  bool odd = wanted.sec < 0 || wanted.nsec < 0 || wanted.nsec >= kSecond;
-  if (odd || wanted.sec > kForever / kSecond / 2) return Action::kTail;
-  std::int64_t now = guest_monotonic_ns();
-  if (!made_anew(t)) {
-    note_deadline(t, now + wanted.sec * kSecond + wanted.nsec);
-    return Action::kTail;
-  }
-  std::int64_t left = remaining(t, now);
-  Timespec shorter{left / kSecond, left % kSecond};
-  memcpy(t->time_argument, &shorter, sizeof(shorter));
-  t->tail.args[index] = sys::address(t->time_argument);
+  Timespec shorter{};
+  if (is_shorter(t, t->tail.args[index], 1, &shorter)) put_time(t, index, shorter);
   return Action::kTail;
 }
 

@@ -126,7 +126,7 @@ void run_thread_calls(ThreadBlock* t) {
         sys::call(c.number, c.args[0], c.args[1], c.args[2], c.args[3], c.args[4], c.args[5]).raw;
   }
   __atomic_store_n(&t->park_word, 0, __ATOMIC_RELEASE);
-  (void)sys::call(__NR_futex, sys::address(&t->park_word), 1, 0x7fffffff);
+  wake(&t->park_word);
 }
 
 std::uint64_t list_threads(ThreadBlock* server, abi::ThreadState* out) {
