@@ -21,7 +21,7 @@
 namespace cairn::abi {
 
 inline constexpr std::uint64_t kJournalMagic = 0x31'47'4c'4a'4e'52'43ULL;  // "CRNJLG1"
-inline constexpr std::uint32_t kJournalVersion = 1;
+inline constexpr std::uint32_t kJournalVersion = 2;  // 1: without Keep::kOneOfMany
 inline constexpr std::uint64_t kJournal = kArenaBase + (18ULL << 30);
 inline constexpr std::uint64_t kJournalBytes = 1ULL << 30;  // the most that a log can be
 inline constexpr std::uint32_t kKnownFiles = 1U << 16;
@@ -83,6 +83,7 @@ enum class Keep : std::uint32_t {
   kTarget = 3,   // a symbolic link; its text is `second`
   kContentElsewhere = 4,  // an earlier record or the image has the content
   kLost = 5,              // could not be kept
+  kOneOfMany = 6,         // a copy as kFile, of a file that has further names: better one of those
 };
 
 // Aligned to 16 bytes. `second` is an offset from the record's start, 0: none.

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/deadline.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/files.h"
@@ -52,7 +53,8 @@ Result<MappedJournal> MappedJournal::open(const std::string& path) {
   MappedJournal journal(static_cast<std::byte*>(memory), bytes);
   if (journal.header().magic != abi::kJournalMagic)
     return refusal("this is no journal of files:", path);
-  if (journal.header().version != abi::kJournalVersion)
+  const auto version = journal.header().version;
+  if (version == 0 || version > abi::kJournalVersion)
     return refusal("the journal of files is of another version of Cairn:", path);
   return journal;
 }
@@ -152,6 +154,10 @@ Result<> FileJournal::check_taken_over(const std::vector<const abi::ProcessSlot*
   for (const abi::ProcessSlot* slot : processes) {
     const bool runs = slot->state.load() == static_cast<std::uint32_t>(abi::SlotState::kRunning);
     if (!runs || slot->journal.load() == serial) continue;
+    // Killed by a member that ran on before it: it has done nothing since the commit.
+    if (wait_for_process_end(slot->real_pid.load(), slot->start_time.load(),
+                             Deadline{std::chrono::milliseconds(0)}))
+      continue;
     CAIRN_ASSIGN(const auto journal,
                  MappedJournal::open(fmt::format("{}/{}/log", directory_, number_)));
     journal.header().incomplete = 1;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
+#include <map>
 #include <set>
 
 #include "resources/undo_directory.h"
@@ -73,12 +74,14 @@ class Undo {
   Result<> content(const Entry& entry) const;
   Result<> length(const Entry& entry) const;
   Result<> have_again(const Entry& entry) const;
+  [[nodiscard]] bool link_again(const Entry& entry) const;
   Result<> make_again(const Entry& entry) const;
   Result<> give_attributes(const Entry& entry, const std::string& path) const;
   [[nodiscard]] Result<> fill(const Entry& entry, int fd) const;
 
   UndoDirectory undo_;
   std::set<std::pair<ino_t, ino_t>> made_anew_;
+  std::map<ino_t, std::string> again_at_;  // by the inode that the file had
 };
 
 // What was lost and has changed since cannot be undone.
@@ -137,15 +140,39 @@ Result<> Undo::removed(const Entry& entry) {
     CAIRN_TRY(undo_.take(path));
   }
   CAIRN_TRY(have_again(entry));
-  if (exists(path, info)) made_anew_.emplace(entry.record->inode, info.st_ino);
+  if (exists(path, info)) {
+    made_anew_.emplace(entry.record->inode, info.st_ino);
+    again_at_[entry.record->inode] = path;
+  }
   return {};
+}
+
+// One more name of what has been brought back, or of what another name beside it still leads to.
+bool Undo::link_again(const Entry& entry) const {
+  const std::string path = entry.path();
+  struct stat info {};
+  const auto links = [&](const std::string& other) {
+    return exists(other, info) && is_file_of(info, *entry.record) &&
+           ::link(other.c_str(), path.c_str()) == 0;
+  };
+  const auto again = again_at_.find(entry.record->inode);
+  bool linked = again != again_at_.end() && links(again->second);
+  std::error_code error;
+  const auto parent = std::filesystem::path(path).parent_path();
+  for (std::filesystem::directory_iterator at(parent, error), end; !error && !linked && at != end;
+       at.increment(error))
+    linked = links(at->path());
+  if (linked) ::unlink(entry.kept().c_str());
+  return linked;
 }
 
 Result<> Undo::have_again(const Entry& entry) const {
   const auto keep = entry.record->keep;
-  if (keep != Keep::kFile && keep != Keep::kLink) return make_again(entry);
+  if (keep == Keep::kOneOfMany && link_again(entry)) return {};
+  const bool copied = keep == Keep::kFile || keep == Keep::kOneOfMany;
+  if (!copied && keep != Keep::kLink) return make_again(entry);
   const std::string path = entry.path();
-  if (keep == Keep::kFile) {
+  if (copied) {
     if (::chmod(entry.kept().c_str(), 0600) != 0) return os_failure("use the kept", entry.kept());
     CAIRN_TRY(give_attributes(entry, entry.kept()));
   }

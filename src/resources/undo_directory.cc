@@ -107,7 +107,9 @@ Result<> UndoDirectory::take(const std::string& path) const {
   if (::lstat(path.c_str(), &info) != 0)
     return errno == ENOENT ? Result<>{} : Result<>(os_failure("look at", path));
   if (S_ISDIR(info.st_mode) && ::rmdir(path.c_str()) == 0) return {};
-  const bool worth_keeping = S_ISDIR(info.st_mode) || (S_ISREG(info.st_mode) && info.st_size != 0);
+  // What has further names is not lost, and here it would count as one of them.
+  const bool worth_keeping = S_ISDIR(info.st_mode) || (S_ISREG(info.st_mode) &&
+                                                       info.st_size != 0 && info.st_nlink == 1);
   if (worth_keeping) {
     CAIRN_ASSIGN(const auto name, free_name(path, "made"));
     if (::rename(path.c_str(), name.c_str()) == 0) return {};

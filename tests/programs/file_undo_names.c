@@ -88,6 +88,8 @@ static void verify(void) {
   CHECK_SYS(fstatat(root, "twice.other", &other, 0));
   CHECK_EQ(info.st_ino, other.st_ino);
   CHECK_EQ(info.st_nlink, 2);
+  CHECK_SYS(fstatat(root, "renamed", &info, 0));
+  CHECK_EQ(info.st_nlink, 1);
   CHECK_EQ(readlinkat(root, "symlink", target, sizeof(target)), 14);
   CHECK_STR(target, "nowhere/at all");
   for (size_t i = 0; i < sizeof(kMade) / sizeof(kMade[0]); ++i) expect_nothing(kMade[i]);
@@ -125,6 +127,9 @@ static void change_names(void) {
   CHECK_SYS(unlink("removed"));
   CHECK_SYS(unlinkat(root, "removed.empty", 0));
   CHECK_SYS(unlink("twice"));
+  struct stat left;
+  CHECK_SYS(stat("twice.other", &left));
+  CHECK_EQ(left.st_nlink, 1);
   CHECK_SYS(unlink("symlink"));
   CHECK_SYS(unlink("fifo"));
   CHECK_SYS(rmdir("empty"));

@@ -2,8 +2,9 @@
 //
 //   made since the commit             nothing: at the commit there was none
 //   its content is in the image       nothing but mode and owner
-//   small, about to lose its name     a copy: whoever has it open sees that it has no name any more
-//   large, or with further names      one more name (a hard link) in the journal's directory
+//   small, about to lose a name       a copy: whoever has it open, or looks at another name of it,
+//                                     sees one name less
+//   large                             one more name (a hard link) in the journal's directory
 //   about to be written               a copy; by reference where the file system can (FICLONE)
 //   larger than kLargestCopy, where neither is possible: lost, and the restart says so
 
@@ -118,11 +119,12 @@ void keep_regular(ThreadBlock* t, const Place& place, const struct statx& file,
     return;
   }
   if (only_name && file.stx_size == 0) return;
-  bool small = only_name && file.stx_size <= kSmall;
-  if (small && copy_into_journal(place, file.stx_size, record)) return;
-  if (link_into_journal(t, place, record)) return;
-  if (!small && copy_into_journal(place, file.stx_size, record)) return;
-  record->keep = Keep::kLost;
+  bool small = file.stx_size <= kSmall;
+  if (!(small && copy_into_journal(place, file.stx_size, record)) &&
+      !link_into_journal(t, place, record) &&
+      !(!small && copy_into_journal(place, file.stx_size, record)))
+    record->keep = Keep::kLost;
+  if (record->keep == Keep::kFile && !only_name) record->keep = Keep::kOneOfMany;
 }
 
 // Files that are views of the kernel: what is written to them is a command.
@@ -228,8 +230,7 @@ void describe(JournalRecord* record, const struct statx& file) {
 }
 
 JournalRecord* note_removal(ThreadBlock* t, const Place& place, const struct statx& file) {
-  if (known(key_of(file)) == Known::kMade && (file.stx_nlink == 1 || type_of(file) == kDirectory))
-    return nullptr;
+  if (known(key_of(file)) == Known::kMade) return nullptr;
   if (!absolute_path(place, t->journal_path[0], kPathRoom)) return nullptr;
   const char* target = nullptr;
   if (type_of(file) == kSymlink) {
