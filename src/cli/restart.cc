@@ -51,10 +51,10 @@ OrRefused<std::unique_ptr<restart::Plan>> read_and_check(const StorePath& where,
     return stop(ExitCode::kRefused, possible.error());
   if (const auto fits = restart::check_machine(*plan); !fits)
     return stop(ExitCode::kRefused, fits.error());
-  // Every byte of the contents, too, before anything is started or changed. From the page cache
-  // they are read again when the memory is filled.
-  const auto whole = plan->reader->verify(storage::VerifyLevel::kContents, /*direct=*/false);
-  if (!whole) return stop(ExitCode::kDamaged, whole.error());
+  if (restart::changes_files_first(*plan)) {
+    const auto whole = plan->reader->verify(storage::VerifyLevel::kContents, /*direct=*/false);
+    if (!whole) return stop(ExitCode::kDamaged, whole.error());
+  }
   return std::make_unique<restart::Plan>(std::move(*plan));
 }
 

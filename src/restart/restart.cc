@@ -6,9 +6,9 @@
 //   tree       so does every other one, at its place in the tree of processes
 //   names      names and files that changed after the commit are what they were: the journals are
 //              undone, since a descriptor can be opened only where its file is
-//   memory     each one's address space is laid out and all pages are in place, each verified by
-//   its hash objects    every descriptor number holds its open file, then what refers to numbers
-//   and to other
+//   memory     each one's address space is laid out and all pages are in place; every chunk of the
+//              generation was found whole
+//   objects    every descriptor number holds its open file, then what refers to numbers and to other
 //              objects is connected
 //   threads    all threads exist, parked, with their registers; clocks, handlers, limits are set
 //   files      open files are what they were at the commit, too
@@ -120,6 +120,7 @@ Result<Outcome> build(const Plan& plan, Tree& tree, abi::JobSegment& segment,
   outcome.objects = since(last);
   CAIRN_TRY(fault_step(FaultPoint::kRestartMemory, "bring the memory back"));
   CAIRN_TRY(rebuild.memory());
+  CAIRN_TRY(plan.reader->verify_unread());
   outcome.memory = since(last);
   CAIRN_TRY(fault_step(FaultPoint::kRestartThreads, "make the threads"));
   CAIRN_TRY(rebuild.threads());
@@ -137,6 +138,16 @@ Result<Outcome> build(const Plan& plan, Tree& tree, abi::JobSegment& segment,
   for (const image::ProcessImage& process : plan.records.processes)
     outcome.threads += static_cast<std::uint32_t>(process.threads_size());
   return outcome;
+}
+
+// The restart command, which has become `pid`, ends with the code for it.
+void end_as_damaged(Tree& tree, RealPid pid) {
+  const auto end = [&](resources::RemoteProcess& process) {
+    if (process.pid() == pid)
+      (void)process.syscall(SYS_exit_group, static_cast<int>(ExitCode::kDamaged));
+  };
+  for (resources::RemoteProcess& process : tree.processes) end(process);
+  if (tree.stand_in) end(*tree.stand_in);
 }
 
 // The one line on the restart command's standard error.
@@ -236,6 +247,14 @@ std::function<bool(const std::string&)> what_comes_back(const Plan& plan) {
 
 }  // namespace
 
+bool changes_files_first(const Plan& plan) {
+  const auto names = resources::names_in_journals({.directory = plan.directory + "/journal",
+                                                   .positions = plan.journals,
+                                                   .undo_directory = {},
+                                                   .moved = plan.moved});
+  return !names || !names->empty();
+}
+
 Result<> check_machine(const Plan& plan) {
   CAIRN_TRY(resources::plan_tree(plan.records.processes, plan.origin));
   std::set<std::string> seen;
@@ -273,6 +292,8 @@ Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid 
     return outcome;
   }
   complain(around.stdio[2], outcome.error());
+  if (!plan.reader->verify(storage::VerifyLevel::kContents, /*direct=*/false))
+    end_as_damaged(tree, pid);
   // The end of its link ends a process, unless something is wrong with it.
   tree = {};
   if (!wait_for_process_end(pid.value, started, Deadline{kEndTimeout})) ::kill(pid.value, SIGKILL);

@@ -45,6 +45,10 @@ struct Plan {
 // Files and directories are elsewhere now.
 [[nodiscard]] Result<> move_files(Plan& plan, PathMap moved);
 
+// Files will be changed before the memory is in place: then every byte of the generation is to be
+// verified first. Otherwise that is done while it is read for its purpose.
+[[nodiscard]] bool changes_files_first(const Plan& plan);
+
 // What this machine lacks, as one refusal that names all of it.
 [[nodiscard]] Result<> check_machine(const Plan& plan);
 
@@ -69,8 +73,8 @@ struct Surroundings {
 
 // Builds the job from `pid`, which execs the runtime for a restore, connects, and becomes the job's
 // first process. Returns once all run. After a failure that process has ended with
-// ExitCode::kFailed, with one line on its standard error, and all others have ended too, without a
-// guest instruction executed.
+// ExitCode::kFailed (kDamaged, if the generation is), with one line on its standard error, and all
+// others have ended too, without a guest instruction executed.
 [[nodiscard]] Result<Outcome> restart(const Plan& plan, ConnectionQueue& connections, RealPid pid,
                                       abi::JobSegment& segment, const Surroundings& around);
 

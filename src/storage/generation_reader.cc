@@ -62,6 +62,17 @@ class FileGenerationReader final : public GenerationReader {
     return report;
   }
 
+  Result<> verify_unread() override {
+    std::vector<std::pair<const Pack*, std::uint64_t>> chunks;
+    for (const auto& [key, pack] : packs_.opened())
+      for (std::uint64_t chunk = 0; chunk < pack->chunks().size(); ++chunk)
+        if (pack->chunks()[chunk].pages > 0 && !pack->was_whole(chunk))
+          chunks.emplace_back(pack.get(), chunk);
+    return for_each_parallel(workers_, chunks.size(), [&](std::size_t i, ChunkScratch& scratch) {
+      return verify_stored(*chunks[i].first, chunks[i].second, scratch);
+    });
+  }
+
  private:
   struct Contents {
     std::vector<Record> records;

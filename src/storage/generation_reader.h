@@ -47,6 +47,10 @@ class GenerationReader {
   // Beyond what open did. `direct` reads around the page cache (--verify=read): what is checked is
   // what the device holds.
   virtual Result<VerifyReport> verify(VerifyLevel level, bool direct) = 0;
+
+  // The stored chunks that memory() has not read: together with those every byte is checked, and
+  // read once.
+  virtual Result<> verify_unread() = 0;
 };
 
 // `path` is a generation's directory, DIR/NUMBER.

@@ -135,6 +135,7 @@ Result<> Pack::read_index() {
       rest.size() != footer.node_bytes)
     return refusal("read pack: its index contradicts its footer", path());
   node_bytes_ = rest;
+  whole_ = std::make_unique<std::atomic<bool>[]>(chunks_.size());
 
   // Chunks lie one after another without gaps, so that every byte is under some checksum.
   std::uint64_t hashes = 0;
@@ -196,6 +197,7 @@ Result<std::span<const std::byte>> Pack::read_stored(std::uint64_t chunk,
   CAIRN_ASSIGN(const auto bytes, file_.read(entry.offset, entry.stored_bytes, scratch.stored));
   if (hash_bytes(bytes) != entry.checksum)
     return refusal("read pack: chunk " + std::to_string(chunk) + " is damaged", path());
+  whole_[chunk] = true;
   return bytes;
 }
 

@@ -2,6 +2,7 @@
 // An open pack: its index checked and in memory, its chunks read on demand. And the set of packs of
 // a store, opened as references lead to them.
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -82,6 +83,8 @@ class Pack {
   Result<std::span<const std::byte>> read_stored(std::uint64_t chunk, ChunkScratch& scratch) const;
   // The chunk's pages, one after another.
   Result<std::span<const std::byte>> read_pages(std::uint64_t chunk, ChunkScratch& scratch) const;
+  // It has been read by one of these, and was whole.
+  [[nodiscard]] bool was_whole(std::uint64_t chunk) const { return whole_[chunk].load(); }
 
  private:
   Pack(PackKey key, InputFile file) : key_(key), file_(std::move(file)) {}
@@ -96,6 +99,7 @@ class Pack {
   std::span<const ChunkEntry> chunks_;
   std::span<const Hash> hashes_;
   std::vector<std::uint64_t> first_hash_;  // by chunk
+  std::unique_ptr<std::atomic<bool>[]> whole_;  // by chunk
   std::span<const PackTableEntry> packs_;
   std::span<const TreeNodeEntry> nodes_;
   std::span<const std::byte> node_bytes_;

@@ -95,9 +95,9 @@ KINDS = (flip, flip, flip, flip_at_an_end, flip_at_an_end, truncate, extend, zer
 
 
 def state_of(directory):
-    """All that a refused restart must leave as it is."""
-    return {str(path.relative_to(directory)): (path.stat().st_size, path.stat().st_mtime_ns)
-            for path in directory.rglob("*") if path.is_file()}
+    """All that a refused restart must leave as it is; that it was tried may show in what is not of a generation."""
+    files = {path.relative_to(directory): path.stat() for path in directory.rglob("*") if path.is_file()}
+    return {str(path): (info.st_size, info.st_mtime_ns) for path, info in files.items() if path.parts[0].isdigit()}
 
 
 def prepare(place):
