@@ -26,6 +26,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "base/fault.h"
 #include "base/files.h"
@@ -463,9 +464,7 @@ Result<> Round::check_journal() {
   return job_.journal->check_taken_over(frozen_);
 }
 
-}  // namespace
-
-Result<Outcome> checkpoint(Job& job, const Request& request) {
+Result<Outcome> checkpoint_once(Job& job, const Request& request) {
   Round round(job, request);
   CAIRN_TRY(round.freeze());
   CAIRN_TRY(round.connect());
@@ -480,6 +479,24 @@ Result<Outcome> checkpoint(Job& job, const Request& request) {
   CAIRN_TRY(round.check_journal());
   set_log_generation(0);
   return std::move(round.outcome);
+}
+
+}  // namespace
+
+// What stands in the way for a moment only, such as a connection that the next accept() takes, is
+// left to the program to end: it runs on for a while, longer each time.
+Result<Outcome> checkpoint(Job& job, const Request& request) {
+  constexpr milliseconds kFirstPause{2}, kPatience{2'000};
+  const Deadline deadline(request.timeout), patience(kPatience);
+  Request now = request;
+  for (milliseconds pause = kFirstPause;; pause = pause * 3 / 2) {
+    auto done = checkpoint_once(job, now);
+    now.timeout = std::chrono::duration_cast<milliseconds>(deadline.left()) - pause;
+    const bool again = !done && done.error().code == EAGAIN && !patience.passed();
+    if (!again || now.timeout <= milliseconds(0)) return done;
+    log_info("checkpoint again", "reason={}", log_value(done.error().message()));
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 }  // namespace cairn::checkpoint

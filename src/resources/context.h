@@ -97,6 +97,8 @@ struct CaptureContext {
 
 // "descriptor 7: WHAT PATH cannot be saved".
 Failure cannot_save(const OpenFile& file, std::string_view what);
+// Something that the program itself is about to end (EAGAIN): worth another try after it has run on.
+Failure cannot_save_now(const OpenFile& file, std::string_view what);
 
 // The value of a "name:\tvalue" line of our copy's /proc/self/fdinfo.
 Result<std::string> fdinfo_of(int fd);

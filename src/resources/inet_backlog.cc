@@ -193,17 +193,17 @@ Result<> capture_backlog(CaptureContext& context, OpenFile& listener, InetSocket
   for (const auto& one : waiting) {
     CAIRN_ASSIGN(const bool sent, has_sent(one));
     if (sent && one.end.state == kSynReceived && one.client != nullptr)
-      return cannot_save(*one.client,
+      return cannot_save_now(*one.client,
                          "a TCP connection with data that its listener has no room for");
     if (one.end.unread > kMostBytes)
-      return cannot_save(listener,
+      return cannot_save_now(listener,
                          "a listening socket with much data in a connection that was not "
                          "accepted yet");
     any_sent = any_sent || (sent && one.end.state != kSynReceived);
     any_outside = any_outside || one.outside;
   }
   if (any_sent && any_outside)
-    return cannot_save(listener,
+    return cannot_save_now(listener,
                        "a listening socket at which processes of the job wait with data, and "
                        "others too,");
   if (any_sent) return look_into_all(context, listener, record);

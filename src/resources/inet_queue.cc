@@ -118,7 +118,7 @@ Result<> wait_until_sent(const OpenFile& sender, int receiver) {
     if (::ioctl(sender.copy.get(), SIOCOUTQ, &unsent) != 0) return os_failure("SIOCOUTQ");
     if (unsent == 0) return {};
     if (Clock::now() > until)
-      return cannot_save(sender,
+      return cannot_save_now(sender,
                          fmt::format("a TCP connection with {} bytes that its receiver has no "
                                      "room for",
                                      unsent));

@@ -86,7 +86,7 @@ Result<> capture_connecting(const OpenFile& file, InetSocket& record) {
       record.mutable_peer()->set_raw(one.remote);
       return {};
     }
-  return cannot_save(file, "a TCP connection that is being made");
+  return cannot_save_now(file, "a TCP connection that is being made");
 }
 
 // Its last data and its end went to its peer while that was copied: as far as anybody can see, the
@@ -118,7 +118,7 @@ Result<> capture_tcp(CaptureContext& context, OpenFile& file, InetSocket& record
   }
   if (info.tcpi_state == kSynSent) return capture_connecting(file, record);
   if (info.tcpi_state == kSynReceived)
-    return cannot_save(file, "a TCP connection that is being made");
+    return cannot_save_now(file, "a TCP connection that is being made");
   record.set_write_shut(info.tcpi_state == kFinWait1 || info.tcpi_state == kFinWait2 ||
                         info.tcpi_state == kClosing || info.tcpi_state == kLastAck ||
                         info.tcpi_state == kTimeWait);
@@ -152,7 +152,7 @@ Result<> capture_udp(CaptureContext& context, OpenFile& file, InetSocket& record
     return copy_queue(context, file.copy.get(), SOCK_DGRAM, *record.mutable_queue());
   // A look at the queue would take the error.
   if (events & POLLIN)
-    return cannot_save(file, "a UDP socket with an error and data that were not read");
+    return cannot_save_now(file, "a UDP socket with an error and data that were not read");
   record.set_pending_error(ECONNREFUSED);
   return {};
 }

@@ -256,7 +256,7 @@ Result<> capture_inotifies(CaptureJob& job, Result<> (*capture_one)(CaptureJob&,
   for (const auto& [file, events] : taken) {
     if (events.empty()) continue;
     auto put = notices != nullptr ? put_events(file->copy.get(), events, *notices, used)
-                                  : Result<>(cannot_save(*file, "an inotify with unread events"));
+                                  : Result<>(cannot_save_now(*file, "an inotify with unread events"));
     if (outcome && !put) outcome = put;
   }
   if (!outcome) return outcome;

@@ -54,7 +54,7 @@ Result<> capture(CaptureContext&, OpenFile& file, image::KernelObject& object) {
   ::poll(&state, 1, 0);
   const bool listing = is_in_a_listing(file);
   if ((state.revents & (POLLIN | POLLERR)) != 0 || listing)
-    return cannot_save(file, "a netlink socket with messages that were not read yet");
+    return cannot_save_now(file, "a netlink socket with messages that were not read yet");
   CAIRN_ASSIGN(const auto local, local_address(fd));
   sockaddr_nl name{};
   std::memcpy(&name, local.data(), std::min(local.size(), sizeof name));

@@ -158,6 +158,12 @@ Failure cannot_save(const OpenFile& file, std::string_view what) {
   return refusal(fmt::format("{}: {} cannot be saved", file.name(), what));
 }
 
+Failure cannot_save_now(const OpenFile& file, std::string_view what) {
+  Error error = cannot_save(file, what).value();
+  error.code = EAGAIN;
+  return Failure(std::move(error));
+}
+
 Result<OpenFile*> CaptureJob::adopt(Fd fd, std::size_t process) {
   CAIRN_ASSIGN(auto found, describe(std::move(fd)));
   if (const auto known = distinct.find(&found); known != distinct.end()) return *known;

@@ -121,7 +121,7 @@ Result<> capture_connection(CaptureContext& context, OpenFile& file, const UnixD
   int unread = 0;
   if (::ioctl(file.copy.get(), SIOCOUTQ, &unread) != 0) return os_failure("SIOCOUTQ");
   if (unread != 0)
-    return cannot_save(file, "a unix socket with data in a connection that was not accepted yet");
+    return cannot_save_now(file, "a unix socket with data in a connection that was not accepted yet");
   record.set_state(UnixSocket::PENDING);
   return {};
 }
