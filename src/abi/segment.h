@@ -20,12 +20,13 @@
 #include "abi/cpu_view.h"
 #include "abi/id_table.h"
 #include "abi/notices.h"
+#include "abi/pty_numbers.h"
 #include "abi/sysv_ids.h"
 
 namespace cairn::abi {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31'47'45'53'4e'52'43ULL;  // "CRNSEG1"
-inline constexpr std::uint32_t kSegmentVersion = 4;
+inline constexpr std::uint32_t kSegmentVersion = 5;
 inline constexpr std::uint32_t kMaxProcesses = 4096;
 inline constexpr std::uint32_t kPlanRequests = 16;
 
@@ -97,6 +98,7 @@ struct JobSegment {
   ProcessSlot slots[kMaxProcesses];
   IdTable ids;             // all zero until a restart
   SysvTable sysv;
+  PtyNumbers ptys;         // likewise
   Notices notices;
 };
 

@@ -288,6 +288,7 @@ Result<> Round::capture() {
   options.cpu = job_.segment.cpu;
   options.sysv = &job_.segment.sysv;
   options.notices = &job_.segment.notices;
+  options.ptys = &job_.segment.ptys;
   std::vector<resources::RemoteProcess*> processes;
   std::vector<ParentProcess> parents;
   for (Member& member : members_) {

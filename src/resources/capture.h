@@ -21,6 +21,7 @@
 
 #include "abi/cpu_view.h"
 #include "abi/notices.h"
+#include "abi/pty_numbers.h"
 #include "abi/sysv_ids.h"
 #include "base/error.h"
 #include "base/fd.h"
@@ -43,6 +44,7 @@ struct CaptureOptions {
   abi::CpuView cpu{};                             // what the job's programs are told of the CPU
   const abi::SysvTable* sysv = nullptr;           // the job's; null: it has none
   abi::Notices* notices = nullptr;                // likewise
+  abi::PtyNumbers* ptys = nullptr;                // likewise
   const std::map<std::int32_t, std::int32_t>* ended = nullptr;  // see CaptureJob::ended_id()
 };
 

@@ -140,6 +140,7 @@ struct RebuildJob {
   std::map<std::uint64_t, Fd> lost_peers{};                // by id of the socket that is left
   std::map<std::uint64_t, Fd> removed_names{};             // by id of the bound unix socket
   std::map<std::uint64_t, Fd> ended_pidfds{};              // by object id, until it is asked for
+  std::map<std::uint64_t, Fd> hung_up_masters{};           // by pair id of slaves without a master
   std::map<std::pair<dev_t, ino_t>, Fd> removed_directories{};  // by what they were
   std::map<std::uint64_t, std::string> file_paths{};            // where regular files are now
   std::vector<Fd> held{};                                       // open until the rebuild is done

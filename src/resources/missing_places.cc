@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "resources/file_rewind.h"
+#include "resources/pty.h"
 #include "resources/rebuild.h"
 
 namespace cairn::resources {
@@ -18,14 +19,16 @@ std::string directory_of(const std::string& path) {
 
 class Missing {
  public:
-  explicit Missing(const std::function<bool(const std::string&)>& comes_back)
-      : comes_back_(comes_back) {}
+  Missing(const std::vector<image::KernelObject>& objects,
+          const std::function<bool(const std::string&)>& comes_back)
+      : objects_(objects), comes_back_(comes_back) {}
 
   void look(const image::KernelObject& object) {
     if (object.has_regular_file()) return look(object.regular_file());
     if (object.has_directory() && !object.directory().unlinked())
       need("the open directory", object.directory().path());
-    if (object.has_path_only() && !object.path_only().has_target())
+    if (object.has_path_only() && !object.path_only().has_target() &&
+        pty_named(objects_, object.path_only().file().path()) == nullptr)
       need("the open file", object.path_only().file().path());
     if (object.has_device()) need("the device", object.device().path());
     if (object.has_fifo() && !object.fifo().unlinked())
@@ -70,6 +73,7 @@ class Missing {
       problems_.push_back(std::move(problem));
   }
 
+  const std::vector<image::KernelObject>& objects_;
   const std::function<bool(const std::string&)>& comes_back_;
   std::vector<std::string> problems_;
 };
@@ -80,7 +84,7 @@ std::vector<std::string> missing_places(
     const std::vector<image::ProcessImage>& processes,
     const std::vector<image::KernelObject>& objects,
     const std::function<bool(const std::string& path)>& comes_back) {
-  Missing missing(comes_back);
+  Missing missing(objects, comes_back);
   for (const auto& process : processes)
     if (!process.zombie() && !process.program().has_removed_directory())
       missing.need("the working directory", process.program().working_directory());

@@ -6,16 +6,17 @@
 #include <unistd.h>
 
 #include "resources/passing_name.h"
+#include "resources/pty.h"
 
 namespace cairn::resources {
 namespace {
 
 bool matches(const OpenFile& file) { return (file.flags & O_PATH) != 0; }
 
-Result<> capture(CaptureContext&, OpenFile& file, image::KernelObject& object) {
+Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   auto& record = *object.mutable_path_only();
   auto& identity = *record.mutable_file();
-  identity.set_path(file.link);
+  identity.set_path(virtual_pty_path(context.job, file.link));
   identity.set_mode(file.info.st_mode);
   identity.set_inode(file.info.st_ino);
   struct stat now {};
@@ -42,12 +43,13 @@ Result<Fd> open_removed_link(const image::PathOnly& record) {
   return fd;
 }
 
-Result<Fd> create(RebuildContext&, const image::KernelObject& object) {
+Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   if (object.path_only().has_target()) return open_removed_link(object.path_only());
   const auto& identity = object.path_only().file();
   const int kept = static_cast<int>(object.status_flags() & (O_DIRECTORY | O_NOFOLLOW));
   const int follow = S_ISLNK(identity.mode()) ? O_NOFOLLOW : 0;
-  Fd fd(::open(identity.path().c_str(), O_PATH | O_CLOEXEC | follow | kept));
+  CAIRN_ASSIGN(const auto path, real_pty_path(context.job, identity.path()));
+  Fd fd(::open(path.c_str(), O_PATH | O_CLOEXEC | follow | kept));
   struct stat info {};
   if (!fd.valid() || ::fstat(fd.get(), &info) != 0)
     return os_failure("open the path", identity.path());

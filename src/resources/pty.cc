@@ -10,9 +10,12 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cstring>
+#include <vector>
 
 #include "base/deadline.h"
 #include "base/files.h"
@@ -38,13 +41,15 @@ bool matches(const OpenFile& file) {
   return S_ISCHR(file.info.st_mode) && (is_master(file) || is_slave(file));
 }
 
-Result<std::uint32_t> index_of(const OpenFile& file) {
+// As the kernel knows it.
+Result<int> number_of(const OpenFile& file) {
   if (is_slave(file))
-    return (major(file.info.st_rdev) - kFirstSlaveMajor) * kMinors + minor(file.info.st_rdev);
-  int index = 0;
-  if (::ioctl(file.copy.get(), TIOCGPTN, &index) != 0)
+    return static_cast<int>((major(file.info.st_rdev) - kFirstSlaveMajor) * kMinors +
+                            minor(file.info.st_rdev));
+  int number = 0;
+  if (::ioctl(file.copy.get(), TIOCGPTN, &number) != 0)
     return os_failure("ask for the number of a pty");
-  return static_cast<std::uint32_t>(index);
+  return number;
 }
 
 // Linux shows O_CLOEXEC as a flag of the open file, for ever, if it is asked for here.
@@ -178,7 +183,10 @@ Result<> capture_master(const CaptureJob& job, OpenFile& file, image::Pty& recor
 
 Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& object) {
   auto& record = *object.mutable_pty();
-  CAIRN_ASSIGN(const auto index, index_of(file));
+  CAIRN_ASSIGN(const int number, number_of(file));
+  auto* numbers = context.job.options.ptys;
+  const auto index =
+      static_cast<std::uint32_t>(numbers == nullptr ? number : numbers->to_virtual(number));
   record.set_index(index);
   record.set_pair_id(index + 1);
   record.set_master(is_master(file));
@@ -190,20 +198,38 @@ Result<> capture(CaptureContext& context, OpenFile& file, image::KernelObject& o
 
 // --- rebuild
 
-// The kernel gives the lowest free number: those below the wanted one are held until it comes.
-Result<Fd> open_master(std::uint32_t index) {
+bool is_wanted(const RebuildJob& job, int number) {
+  return std::any_of(job.objects.begin(), job.objects.end(), [&](const auto& object) {
+    return object.has_pty() && object.pty().index() == static_cast<std::uint32_t>(number);
+  });
+}
+
+// The kernel gives the lowest free number: those below the wanted one are held until it comes, as
+// far as the machine can spare so many. Else the first that no other of ours is known by takes its
+// place, and the door shows the one as the other.
+Result<Fd> open_master(RebuildJob& job, std::uint32_t index) {
+  constexpr std::size_t kMostHeld = 256;
+  const int wanted =
+      index < static_cast<std::uint32_t>(abi::kFirstInventedPty) ? static_cast<int>(index) : -1;
   std::vector<Fd> held;
-  for (;;) {
+  Fd other;
+  int number = -1, others = -1;
+  while (!other.valid() || (number < wanted && held.size() < kMostHeld)) {
     Fd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-    int number = 0;
+    if (!master.valid() && other.valid()) break;
     if (!master.valid() || ::ioctl(master.get(), TIOCGPTN, &number) != 0)
       return os_failure("make a pseudo terminal");
-    if (number == static_cast<int>(index)) return master;
-    if (number > static_cast<int>(index))
-      return refusal(
-          fmt::format("the pseudo terminal /dev/pts/{} of the program is in use here", index));
-    held.push_back(std::move(master));
+    if (number == wanted) return master;
+    if (!other.valid() && !is_wanted(job, number)) {
+      other = std::move(master);
+      others = number;
+    } else {
+      held.push_back(std::move(master));
+    }
   }
+  if (job.options.ptys == nullptr || !job.options.ptys->bind(static_cast<int>(index), others))
+    return refusal(fmt::format("there is no place for another number than /dev/pts/{}", index));
+  return other;
 }
 
 Result<> fill_master(int master, const image::Pty& record) {
@@ -252,43 +278,81 @@ Result<> restore_session(RebuildJob& job, int master, const image::Pty& record) 
   });
 }
 
-const image::KernelObject* master_of(const RebuildContext& context, const image::Pty& slave) {
-  for (const auto& object : context.job.objects)
-    if (object.has_pty() && object.pty().master() && object.pty().pair_id() == slave.pair_id())
+const image::KernelObject* master_of(const RebuildJob& job, const image::Pty& end) {
+  for (const auto& object : job.objects)
+    if (object.has_pty() && object.pty().master() && object.pty().pair_id() == end.pair_id())
       return &object;
   return nullptr;
+}
+
+// Of the pair that this is an end of; made, if it is not there yet.
+Result<int> made_master(RebuildJob& job, const image::Pty& end) {
+  const auto* master = master_of(job, end);
+  if (master == nullptr && !end.master_closed())
+    return refusal("a pseudo terminal whose master is not in the image");
+  Fd& made = master != nullptr ? job.made[master->id()] : job.hung_up_masters[end.pair_id()];
+  if (!made.valid()) {
+    CAIRN_ASSIGN(made, open_master(job, end.index()));
+  }
+  return made.get();
 }
 
 // The slaves are opened before the master has its state: the last close of a slave is a hang-up,
 // and what was queued is written through one that is open only for that.
 Result<Fd> create(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.pty();
-  if (record.master()) return open_master(record.index());
-  const auto* master = master_of(context, record);
-  if (master == nullptr && record.master_closed()) {
-    CAIRN_ASSIGN(const Fd closed, open_master(record.index()));
-    if (::ioctl(closed.get(), TIOCSPTLCK, &kUnlocked) != 0)
-      return os_failure("unlock a pseudo terminal");
-    return open_slave(closed.get(), O_RDWR);
-  }
-  if (master == nullptr) return refusal("a pseudo terminal whose master is not in the image");
-  Fd& made = context.job.made[master->id()];
-  if (!made.valid()) {
-    CAIRN_ASSIGN(made, open_master(master->pty().index()));
-  }
-  if (::ioctl(made.get(), TIOCSPTLCK, &kUnlocked) != 0)
-    return os_failure("unlock a pseudo terminal");
-  return open_slave(made.get(), static_cast<int>(object.status_flags() & (O_ACCMODE | O_NONBLOCK)));
+  if (record.master()) return open_master(context.job, record.index());
+  CAIRN_ASSIGN(const int master, made_master(context.job, record));
+  if (::ioctl(master, TIOCSPTLCK, &kUnlocked) != 0) return os_failure("unlock a pseudo terminal");
+  return open_slave(master, static_cast<int>(object.status_flags() & (O_ACCMODE | O_NONBLOCK)));
 }
 
 Result<> connect(RebuildContext& context, const image::KernelObject& object) {
-  if (!object.pty().master()) return {};
+  if (!object.pty().master()) {
+    context.job.hung_up_masters.erase(object.pty().pair_id());  // the hang-up
+    return {};
+  }
   const int master = context.job.made[object.id()].get();
   CAIRN_TRY(fill_master(master, object.pty()));
   return restore_session(context.job, master, object.pty());
 }
 
+// -1: no name of a pseudo terminal.
+int number_in(std::string_view path) {
+  constexpr std::string_view kDirectory = "/dev/pts/";
+  int number = -1;
+  if (!path.starts_with(kDirectory)) return -1;
+  path.remove_prefix(kDirectory.size());
+  const auto [end, error] = std::from_chars(path.begin(), path.end(), number);
+  return error == std::errc{} && end == path.end() ? number : -1;
+}
+
+std::string name_of(int number) { return fmt::format("/dev/pts/{}", number); }
+
 }  // namespace
+
+std::string virtual_pty_path(const CaptureJob& job, const std::string& path) {
+  const int number = number_in(path);
+  if (number < 0 || job.options.ptys == nullptr) return path;
+  return name_of(job.options.ptys->to_virtual(number));
+}
+
+const image::Pty* pty_named(const std::vector<image::KernelObject>& objects,
+                            const std::string& path) {
+  const int number = number_in(path);
+  for (const auto& object : objects)
+    if (object.has_pty() && static_cast<int>(object.pty().index()) == number) return &object.pty();
+  return nullptr;
+}
+
+Result<std::string> real_pty_path(RebuildJob& job, const std::string& path) {
+  const auto* terminal = pty_named(job.objects, path);
+  if (terminal == nullptr) return path;
+  CAIRN_TRY(made_master(job, *terminal));
+  const auto index = static_cast<int>(terminal->index());
+  const int real = job.options.ptys == nullptr ? -1 : job.options.ptys->to_real(index);
+  return real < 0 ? path : name_of(real);
+}
 
 const Kind kPtyKind{
     "pseudo terminal", image::KernelObject::kPty, Maker::kAgent, matches, capture, create, connect};

@@ -1,16 +1,24 @@
 #pragma once
-// Pseudo terminals with both ends in the process: modes, size, lock, packet mode, and what was
-// written to the slave and not yet read from the master. It comes back under its number, since the
-// guest may know the name /dev/pts/N.
+// Pseudo terminals whose master is in the job, or closed: modes, size, lock, packet mode, what was
+// typed and not read yet, what was written and not read yet, which ends are closed, and the session
+// and foreground group of the job that they control. They come back under their numbers; where one
+// is in use here, another is taken, and the door shows the guest its own (abi/pty_numbers.h).
 //
-// Refused by name: what was written to the master and not yet read from the slave, a slave that has
-// been closed, a controlling terminal. Not seen, and so lost: a line at the slave that is not
-// complete yet.
+// Refused by name: one opened exclusively (TIOCEXCL). Not seen: that what was typed and not read yet
+// was ended by the end-of-file key.
 
 #include "resources/registry.h"
 
 namespace cairn::resources {
 
 extern const Kind kPtyKind;
+
+// A path as the guest knows it: that of a pseudo terminal with the guest's number.
+std::string virtual_pty_path(const CaptureJob& job, const std::string& path);
+// An end of the one that the guest knows by this path; null: it is none of the job's.
+const image::Pty* pty_named(const std::vector<image::KernelObject>& objects,
+                            const std::string& path);
+// The path as the kernel knows it; a terminal of the job is made, if it is not there yet.
+Result<std::string> real_pty_path(RebuildJob& job, const std::string& path);
 
 }  // namespace cairn::resources

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "abi/notices.h"
+#include "abi/pty_numbers.h"
 #include "abi/sysv_ids.h"
 #include "base/error.h"
 #include "image/schema/object.pb.h"
@@ -45,6 +46,7 @@ struct RebuildOptions {
   std::string undo_directory;         // where rewind_files puts what it cuts off; made if needed
   abi::SysvTable* sysv = nullptr;     // the new job's
   abi::Notices* notices = nullptr;    // likewise
+  abi::PtyNumbers* ptys = nullptr;    // likewise
   bool restore_files = true;          // false for --files=none
   std::vector<Variable> environment;  // what is to be another than it was
   std::map<std::int32_t, std::int32_t> ended{};  // those nobody has waited for: virtual to real pid

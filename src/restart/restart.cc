@@ -68,6 +68,7 @@ resources::RebuildOptions rebuild_options(const Plan& plan, abi::JobSegment& seg
   options.stdio = around.stdio;
   options.sysv = &segment.sysv;
   options.notices = &segment.notices;
+  options.ptys = &segment.ptys;
   options.environment = around.environment;
   options.restore_files = around.bring_back_files;
   options.undo_directory = undo_directory(plan);

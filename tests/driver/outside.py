@@ -179,6 +179,7 @@ def descriptor_target(place, number):
     if target.endswith(" (deleted)"):
         return "a deleted file"  # whose name of old nobody can open
     target = re.sub(r"^/proc/\d+(/task/\d+)?", "/proc/ID", target)
+    target = re.sub(r"^/dev/pts/\d+", "/dev/pts/N", target)
     return re.sub(r"\[\d+\]$", "", target)
 
 

@@ -36,6 +36,7 @@ class Trial:
         self.process = None
         self.sessions = set()
         self.commands = 0
+        self.terminals = []
         os.makedirs(directory)
 
     # ---- the program -------------------------------------------------------------------------
@@ -190,6 +191,15 @@ class Trial:
             pid = os.posix_spawn("/bin/true", ["true"], {})
             os.waitpid(pid, 0)
 
+    def take_terminals(self):
+        """So many that the numbers of the program's pseudo terminals are somebody else's."""
+        self.terminals += [os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY) for _ in range(16)]
+
+    def give_terminals_back(self):
+        """The kernel gives their numbers to the next terminals that are opened."""
+        while self.terminals:
+            os.close(self.terminals.pop())
+
     # ---- from outside ------------------------------------------------------------------------
 
     def steady_snapshot(self):
@@ -295,6 +305,7 @@ class Trial:
             time.sleep(0.02)
 
     def end(self):
+        self.give_terminals_back()
         if self.process is not None:
             self.deadline = time.monotonic() + 20
             self.learn_sessions()
@@ -355,7 +366,10 @@ def generations(trial, count, mode=None, relocated=False):
         trial.kill()
         if relocated:
             trial.relocate()
+        if relocated or trial.random.random() < 0.5:
+            trial.take_terminals()
         trial.restart("/" if relocated else None)
+        trial.give_terminals_back()
         trial.compare(before)
     trial.release()
 

@@ -1,6 +1,8 @@
-// Pids and tids in arguments and results, by the roles that the table gives them: armed by a restart.
+// Pids and tids in arguments and results, by the roles that the table gives them, and the number of
+// a pseudo terminal: armed by a restart.
 
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/pty_name.h"
 #include "runtime/host/support.h"
 #include "runtime/restorer/ids.h"
 #include "sys/syscall.h"
@@ -151,15 +153,23 @@ std::int64_t after_owner_number_out(ThreadBlock* t, std::int64_t result) {
   return copy_to_guest(t->rdx, &id, sizeof(id));
 }
 
+std::int64_t after_pty_number(ThreadBlock* t, std::int64_t result) {
+  std::int32_t number = 0;
+  if (result != 0 || copy_from_guest(&number, t->rdx, sizeof(number)) != 0) return result;
+  number = to_virtual_pty(number);
+  return copy_to_guest(t->rdx, &number, sizeof(number));
+}
+
 Action ioctl(ThreadBlock* t) {
   constexpr std::uint64_t kTiocgpgrp = 0x540f, kTiocspgrp = 0x5410, kTiocgsid = 0x5429,
                           kFiosetown = 0x8901, kSiocspgrp = 0x8902, kFiogetown = 0x8903,
-                          kSiocgpgrp = 0x8904;
+                          kSiocgpgrp = 0x8904, kTiocgptn = 0x80045430;
   std::uint64_t command = t->rsi & 0xffffffff;
   Action action = lower(t);
   if (action != Action::kTail) return action;
   if (command == kTiocgpgrp || command == kTiocgsid) then(t, after_group_out);
   if (command == kFiogetown || command == kSiocgpgrp) then(t, after_owner_number_out);
+  if (command == kTiocgptn) then(t, after_pty_number);
   bool group = command == kTiocspgrp, owner = command == kFiosetown || command == kSiocspgrp;
   std::int32_t id = 0;
   if ((!group && !owner) || copy_from_guest(&id, t->rdx, sizeof(id)) != 0) return action;

@@ -1,13 +1,14 @@
 // Paths that lead into a process's directory of /proc: the pids in them are the guest's, "exe" is
 // the guest's program and not the runtime, and some files hold what the guest sees differently.
 // Every path argument of every call comes here; one that leads elsewhere costs a look at its first
-// bytes.
+// bytes. Pseudo terminals are looked for once one has another number than the kernel's.
 
 #include "runtime/handlers/path.h"
 
 #include "runtime/handlers/dispatch.h"
 #include "runtime/handlers/proc_name.h"
 #include "runtime/handlers/proc_text.h"
+#include "runtime/handlers/pty_name.h"
 #include "runtime/host/support.h"
 #include "runtime/loader/start.h"
 #include "runtime/restorer/ids.h"
@@ -125,8 +126,12 @@ Action path_by_roles(ThreadBlock* t) {
     bool at = i > 0 && row.args[i - 1] == Role::kDirfd;
     ProcName name;
     char* rewritten = t->path_argument[buffer];
-    if (!read_proc_name(t, at ? t->tail.args[i - 1] : kAtFdcwd, t->tail.args[i], rewritten, &name))
+    std::uint64_t dirfd = at ? t->tail.args[i - 1] : kAtFdcwd;
+    if (!read_proc_name(t, dirfd, t->tail.args[i], rewritten, &name)) {
+      if (with_real_pty(dirfd, t->tail.args[i], rewritten))
+        t->tail.args[i] = sys::address(rewritten), buffer = 1;
       continue;
+    }
     // The rewritten text in the end, unless it is what the guest wrote.
     if (ids_shifted()) t->tail.args[i] = sys::address(rewritten), buffer = 1;
     if (opens_text(t, name)) return open_text(t, name, open_flags(t));
@@ -186,6 +191,16 @@ bool is_self_link(ThreadBlock* t, std::uint64_t from, char* out) {
   return true;
 }
 
+// What leads to a terminal of another number is told here, since the kernel's text may be longer:
+// nothing of it is to be left in the guest's memory.
+Action look_at_link(ThreadBlock* t, std::uint64_t dirfd, std::uint64_t path, std::uint64_t to,
+                    std::uint64_t room) {
+  char text[kPtyLinkRoom];
+  if (read_pty_link(dirfd, path, text)) return give_text(t, text, string_length(text), to, room);
+  t->post = after_read_link;
+  return Action::kTail;
+}
+
 Action read_link(ThreadBlock* t, int index) {
   std::uint64_t args[4] = {t->rdi, t->rsi, t->rdx, t->r10};
   std::uint64_t dirfd = index > 0 ? args[index - 1] : kAtFdcwd, to = args[index + 1],
@@ -194,9 +209,10 @@ Action read_link(ThreadBlock* t, int index) {
   ProcName name;
   char* rewritten = t->path_argument[0];
   if (!read_proc_name(t, dirfd, args[index], rewritten, &name)) {
+    if (with_real_pty(dirfd, args[index], rewritten))
+      t->tail.args[index] = sys::address(rewritten);
     // A link of an open directory, as "3" of /proc/self/fd, needs the look at the result.
-    t->post = after_read_link;
-    return Action::kTail;
+    return look_at_link(t, dirfd, t->tail.args[index], to, room);
   }
   char text[sizeof(g_executable)];
   if (executable_of(t, name, text, sizeof(text)))
@@ -204,8 +220,7 @@ Action read_link(ThreadBlock* t, int index) {
   if (ids_shifted() && is_self_link(t, args[index], text))
     return give_text(t, text, string_length(text), to, room);
   if (ids_shifted()) t->tail.args[index] = sys::address(rewritten);
-  t->post = after_read_link;
-  return Action::kTail;
+  return look_at_link(t, dirfd, t->tail.args[index], to, room);
 }
 
 Action readlink(ThreadBlock* t) {

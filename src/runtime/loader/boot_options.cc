@@ -2,6 +2,7 @@
 
 #include "abi/boot.h"
 #include "runtime/handlers/dispatch.h"
+#include "runtime/handlers/pty_name.h"
 #include "runtime/handlers/socket_timeouts.h"
 #include "runtime/handlers/seccomp.h"
 #include "runtime/host/clocks.h"
@@ -118,7 +119,7 @@ void read_boot_options(const KernelStart& start, BootOptions* boot) {
 
 void resume_boot_state(const BootOptions& boot) {
   if (boot.socket_timeouts) arm_socket_timeouts();
-  if (ids_shifted()) arm_shifted_ids();
+  if (ids_shifted() || ptys_shifted()) arm_shifted_ids();
   if (boot.landlocked) g_process.unsavable = kLandlocked;
   if (boot.filters_fd >= 0) load_filters(current(), boot.filters_fd);
   if (!boot.clocks_shifted) return;
