@@ -45,6 +45,7 @@ enum class LinkType : std::uint32_t {
   kFork = 17,         // restore, before kMakeThreads: payload LinkFork; reply int32: the child's pid
   kPutFilters = 19,   // restore, after kMakeThreads: payload LinkFilters, then its filters
   kPrepare = 18,      // restore: all that may fail before kGo; the process is a member of its job then
+  kStop = 20,         // restore: payload int32 signal; kGo leads into a stop by it, the guest comes after
 };
 
 struct LinkHeader {

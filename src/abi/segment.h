@@ -63,7 +63,7 @@ struct ProcessSlot {
   std::atomic<std::uint32_t> borrows;
   std::atomic<std::uint32_t> journal;      // the journal_serial whose journal it writes
   std::atomic<std::uint32_t> deferred;  // how often checkpoints are put off now; futex (abi/api.h)
-  std::uint32_t reserved;
+  std::atomic<std::uint32_t> stopped;   // [agent] 1: a restart has seen it stopped (LinkType::kStop)
 };
 static_assert(sizeof(ProcessSlot) == 120 || sizeof(ProcessSlot) == 128);
 
@@ -84,7 +84,7 @@ struct JobSegment {
   std::atomic<std::uint32_t> agent_wakeup;  // futex: raised by processes after a plan request
   std::atomic<std::uint32_t> slots_used;    // high-water mark
   std::atomic<std::uint32_t> freeze_word;   // [agent] as a slot's; whoever is born meanwhile takes it over
-  std::uint32_t reserved;
+  std::atomic<std::uint32_t> yama;          // [agent] 1: each process names the agent as its ptracer
   char agent_socket[108];  // path of the agent's unix socket (SOCK_SEQPACKET is not used: stream)
   char job_name[64];
   char runtime_path[4096];

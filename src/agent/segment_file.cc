@@ -56,6 +56,8 @@ Result<SegmentFile> SegmentFile::create(const std::filesystem::path& path,
   CAIRN_TRY(set_text(file->job_name,
                      settings.job_name.substr(0, sizeof(abi::JobSegment::job_name) - 1)));
   file->agent_pid = ::getpid();
+  const auto scope = read_text_file("/proc/sys/kernel/yama/ptrace_scope");
+  file->yama = scope && scope->starts_with('1') ? 1 : 0;
   file->door_mode = static_cast<std::uint32_t>(settings.mode);
   file->bytes = kBytes;
   file->version = abi::kSegmentVersion;

@@ -90,6 +90,7 @@ class Round {
   Result<> connect();
   Result<> begin();
   Result<> capture();
+  Result<> stops();
   Result<> tree();
   Result<> memory();
   Result<> records();
@@ -208,6 +209,7 @@ void Round::give_up() {
     given_up_ = true;
     if (freeze_) freeze_->let_newborns_run();
     for (Member& member : members_) {
+      member.freeze->let_stop();
       if (member.remote) member.remote->hang_up();
       member.freeze->release();
     }
@@ -300,9 +302,40 @@ Result<> Round::capture() {
   for (const auto& [pid, process] : ended_) ended[pid.value] = process.pid();
   options.ended = &ended;
   CAIRN_ASSIGN(capture_, resources::capture_job(processes, options));
+  CAIRN_TRY(stops());
   for (image::ProcessImage& process : capture_.processes)
     process.mutable_runtime()->set_mode(job_.mode);
   outcome.phases.capture = watch.lap();
+  return {};
+}
+
+// Who is stopped, and what of it wait() has not told its parent. (The first process' parent is none of
+// the job, and sees the stop anew.)
+Result<> Round::stops() {
+  std::map<std::int32_t, std::vector<std::size_t>> children;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    image::ProcessImage& process = capture_.processes[i];
+    children[process.ppid()].push_back(i);
+    if (const int signal = members_[i].freeze->stop_signal(); signal != 0) {
+      process.set_stop_signal(signal);
+      process.set_stop_waited_for(true);
+    }
+  }
+  for (std::size_t k = 0; k < members_.size(); ++k) {
+    const auto of_parent = children.find(capture_.processes[k].pid());
+    if (of_parent == children.end()) continue;
+    resources::RemoteProcess& parent = *members_[k].remote;
+    CAIRN_ASSIGN(const Untold any, untold(parent, 0));
+    if (any.stop_signal == 0 && !any.continued) continue;
+    for (const std::size_t i : of_parent->second) {
+      CAIRN_ASSIGN(const Untold one, untold(parent, members_[i].freeze->pid().value));
+      image::ProcessImage& process = capture_.processes[i];
+      if (one.continued) process.set_continued(true);
+      if (one.stop_signal == 0 || !process.has_stop_signal()) continue;
+      process.set_stop_signal(one.stop_signal);
+      process.set_stop_waited_for(false);
+    }
+  }
   return {};
 }
 
@@ -442,7 +475,8 @@ Result<> Round::thaw() {
   const bool killed = committed_ && request_.kill;
   capture_.deaf.hear_again();
   if (freeze_) freeze_->let_newborns_run();
-  for (Member& member : members_) {
+  const auto thaw_one = [&](Member& member) {
+    member.freeze->let_stop();
     if (member.remote && !killed && !given_up_) {
       const auto thawed = member.remote->thaw();
       // Those that run already may have killed it: then it has gone on as it would have.
@@ -451,7 +485,14 @@ Result<> Round::thaw() {
     }
     member.remote.reset();
     member.freeze->release();
-  }
+  };
+  // First who is stopped, so that nobody finds it otherwise.
+  const auto others = std::stable_partition(members_.begin(), members_.end(), [](Member& member) {
+    return member.freeze->had_stopped();
+  });
+  std::for_each(members_.begin(), others, thaw_one);
+  if (freeze_) freeze_->wait_stopped();
+  std::for_each(others, members_.end(), thaw_one);
   if (!members_.empty())
     outcome.phases.frozen = std::chrono::duration_cast<microseconds>(Clock::now() - started_);
   members_.clear();

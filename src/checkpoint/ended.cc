@@ -77,6 +77,20 @@ Result<int> wait_status(resources::RemoteProcess& parent, pid_t pid) {
 
 }  // namespace
 
+Result<Untold> untold(resources::RemoteProcess& parent, pid_t child) {
+  CAIRN_ASSIGN(const auto place, parent.scratch_object(siginfo_t{}));
+  const auto waited =
+      parent.syscall(SYS_waitid, child == 0 ? P_ALL : P_PID, child, place.address(),
+                     WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL, 0);
+  if (!waited && waited.error().code == ECHILD) return Untold{};
+  CAIRN_TRY(waited);
+  CAIRN_ASSIGN(const auto info, parent.read_object<siginfo_t>(place.address()));
+  Untold untold;
+  if (info.si_pid != 0 && info.si_code == CLD_STOPPED) untold.stop_signal = info.si_status;
+  untold.continued = info.si_pid != 0 && info.si_code == CLD_CONTINUED;
+  return untold;
+}
+
 int exit_signal_of(RealPid pid) {
   const auto stat = read_stat(pid.value);
   return stat ? stat->exit_signal : SIGCHLD;

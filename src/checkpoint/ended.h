@@ -1,6 +1,6 @@
 #pragma once
-// The processes of a frozen job that have ended and were not waited for yet: a number, a place in
-// the tree, and what their parents will be told.
+// What parents of a frozen job have not been told by wait() yet: of the processes that have ended (a
+// number, a place in the tree, and how they ended) and of those that are stopped.
 
 #include <vector>
 
@@ -25,6 +25,13 @@ struct EndedProcess {
 // Of all parents' children. One that lives and is none of `parents` is an error that names it.
 [[nodiscard]] Result<std::vector<EndedProcess>> capture_ended(
     const std::vector<ParentProcess>& parents, const abi::IdTable& ids);
+
+// What wait() would tell the parent of a child that lives, or of any (pid 0).
+struct Untold {
+  int stop_signal = 0;
+  bool continued = false;
+};
+[[nodiscard]] Result<Untold> untold(resources::RemoteProcess& parent, pid_t child);
 
 // Field 38 of /proc/PID/stat: what the parent gets at the end.
 [[nodiscard]] int exit_signal_of(RealPid pid);

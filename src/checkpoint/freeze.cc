@@ -1,18 +1,13 @@
 #include "checkpoint/freeze.h"
 
-#include <dirent.h>
 #include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <memory>
 #include <string>
 
-#include "abi/park.h"
 #include "base/files.h"
 #include "base/futex.h"
+#include "checkpoint/stopped.h"
 
 namespace cairn::checkpoint {
 namespace {
@@ -24,41 +19,12 @@ constexpr milliseconds kRound{4};
 
 constexpr int kLooks = 1000;  // at the threads of a process that lives and seems to have none
 
+bool any_in_state(const std::vector<Task>& tasks, char state) {
+  return std::any_of(tasks.begin(), tasks.end(),
+                     [state](const Task& task) { return task.state == state; });
+}
+
 std::string process_name(RealPid pid) { return "process " + std::to_string(pid.value); }
-
-// "SigPnd:\t<16 hexadecimal digits>" of a status file, for one signal.
-bool signal_pending(std::string_view status, int signal) {
-  const std::size_t at = status.find("\nSigPnd:\t");
-  if (at == std::string_view::npos) return false;
-  std::uint64_t mask = 0;
-  const char* digits = status.data() + at + 9;
-  std::from_chars(digits, status.data() + status.size(), mask, 16);
-  return (mask >> (signal - 1) & 1) != 0;
-}
-
-char status_state(std::string_view status) {
-  const std::size_t at = status.find("\nState:\t");
-  return at == std::string_view::npos || at + 8 >= status.size() ? '\0' : status[at + 8];
-}
-
-// Those that are not dead at this moment.
-std::vector<Task> live_tasks(RealPid pid) {
-  std::vector<Task> tasks;
-  const std::string directory = "/proc/" + std::to_string(pid.value) + "/task";
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), ::closedir);
-  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-    if (entry->d_name[0] == '.') continue;
-    const auto status = read_text_file(directory + "/" + entry->d_name + "/status");
-    if (!status) continue;  // ended meanwhile
-    const char state = status_state(*status);
-    if (state == 'Z' || state == 'X' || state == '\0') continue;
-    const bool dying =
-        signal_pending(*status, SIGKILL) || status->find("\nVmSize:") == std::string::npos;
-    tasks.push_back(
-        {std::atoi(entry->d_name), state, signal_pending(*status, abi::kParkSignal), dying});
-  }
-  return tasks;
-}
 
 class KernelTaskControl : public TaskControl {
  public:
@@ -74,15 +40,22 @@ class KernelTaskControl : public TaskControl {
   }
 
   Result<> request_park(RealPid pid, pid_t tid, std::uint32_t freeze_word) override {
-    siginfo_t info{};
-    info.si_signo = abi::kParkSignal;
-    info.si_code = SI_QUEUE;
-    info.si_pid = ::getpid();
-    info.si_uid = ::getuid();
-    info.si_value.sival_ptr = reinterpret_cast<void*>(abi::kParkMagic ^ freeze_word);
-    if (::syscall(SYS_rt_tgsigqueueinfo, pid.value, tid, abi::kParkSignal, &info) == 0) return {};
-    return os_failure("ask to park thread", std::to_string(tid));
+    return checkpoint::request_park(pid, tid, freeze_word);
   }
+
+  Result<> let_out(RealPid pid) override { return stopped_.to_gate(pid); }
+  Result<> let_park(RealPid pid) override { return stopped_.to_park(pid); }
+  void watch(std::vector<std::pair<RealPid, pid_t>> parked) override {
+    stopped_.watch(std::move(parked));
+  }
+  int stop_signal(RealPid pid) override { return stopped_.stop_signal(pid); }
+  void let_stop(RealPid pid) override { stopped_.let_go(pid); }
+  bool had(RealPid pid) override { return stopped_.has(pid); }
+  void wait_stopped(const Deadline& deadline) override { stopped_.wait_stopped(deadline); }
+  void end_of_freeze(const Deadline& deadline) override { stopped_.finish(deadline); }
+
+ private:
+  StoppedProcesses stopped_;
 };
 
 }  // namespace
@@ -97,13 +70,10 @@ std::uint32_t next_freeze_word(std::uint32_t previous) { return (previous + 1) |
 Freeze::Freeze(abi::ProcessSlot& slot, TaskControl& control, std::uint32_t word)
     : slot_(slot), control_(control), pid_{slot.real_pid.load()}, word_(word) {}
 
-Result<std::vector<Task>> Freeze::list() {
-  CAIRN_ASSIGN(std::vector<Task> tasks, control_.tasks(pid_));
-  // It would stay stopped, and to continue it would be seen by the guest.
-  for (const Task& task : tasks)
-    if (task.state == 'T')
-      return refusal(process_name(pid_) + " is stopped (SIGSTOP or Ctrl-Z); continue it first");
-  return tasks;
+// Whoever is stopped takes no signal by itself. ('t': it is under way already, or a debugger's.)
+Result<> Freeze::let_stopped_park(const std::vector<Task>& tasks) {
+  const bool any = any_in_state(tasks, 'T') || any_in_state(tasks, 't');
+  return any ? control_.let_park(pid_) : Result<>();
 }
 
 Result<> Freeze::signal(const std::vector<Task>& tasks) {
@@ -118,10 +88,11 @@ Result<> Freeze::signal(const std::vector<Task>& tasks) {
 }
 
 Result<> Freeze::request() {
-  CAIRN_ASSIGN(const std::vector<Task> tasks, list());
+  CAIRN_ASSIGN(const std::vector<Task> tasks, control_.tasks(pid_));
   slot_.serve_tid.store(0);
   released_ = false;
   slot_.freeze_word.store(word_);
+  found_stopped_ = any_in_state(tasks, 'T') || any_in_state(tasks, 't');
   return signal(tasks);
 }
 
@@ -130,7 +101,8 @@ Result<> Freeze::wait_parked(const Deadline& deadline) {
   std::vector<pid_t> before;
   for (;;) {
     const std::uint32_t parked = slot_.parked.load();
-    CAIRN_ASSIGN(const std::vector<Task> tasks, list());
+    CAIRN_ASSIGN(const std::vector<Task> tasks, control_.tasks(pid_));
+    CAIRN_TRY(let_stopped_park(tasks));
     tids_.clear();
     for (const Task& task : tasks) tids_.push_back(task.tid);
     std::sort(tids_.begin(), tids_.end());
@@ -164,9 +136,13 @@ Failure Freeze::timed_out(const std::vector<Task>& tasks) const {
   return failure(ETIMEDOUT, reason);
 }
 
-void Freeze::choose_server() {
+pid_t Freeze::server() const {
   const bool main_lives = std::binary_search(tids_.begin(), tids_.end(), pid_.value);
-  slot_.serve_tid.store(main_lives ? pid_.value : tids_.front());
+  return main_lives ? pid_.value : tids_.front();
+}
+
+void Freeze::choose_server() {
+  slot_.serve_tid.store(server());
   // The word itself stays: whoever is woken looks at serve_tid and waits again.
   futex_wake_all(slot_.freeze_word);
 }
@@ -186,6 +162,7 @@ void Freeze::wait_chosen(const Deadline& deadline) {
 void Freeze::release() {
   if (released_) return;
   released_ = true;
+  let_stop();
   // The runtime may have done so itself after kThaw; a newer process may have the slot by now.
   std::uint32_t expected = word_;
   slot_.freeze_word.compare_exchange_strong(expected, 0);
@@ -199,6 +176,9 @@ Result<> Freeze::wait_unparked(const Deadline& deadline) {
       return failure(ETIMEDOUT, "see " + process_name(pid_) + " run on after a freeze");
     futex_wait(slot_.parked, parked, std::min<std::chrono::nanoseconds>(deadline.left(), kRound));
     if (::kill(pid_.value, 0) != 0 && errno == ESRCH) return {};
+    // Stopped by somebody on its way out.
+    const auto tasks = control_.tasks(pid_);
+    if (tasks && any_in_state(*tasks, 'T')) CAIRN_TRY(control_.let_out(pid_));
   }
   return {};
 }

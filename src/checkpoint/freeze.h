@@ -9,25 +9,22 @@
 //   ... requests over the link ...
 //   kThaw, freeze_word := 0, wakes   ->     all go on, parked -= 1 each
 //
+// A stopped process takes no signal: stopped.h lets it park all the same.
+//
 // A signal may land where its thread cannot park (then the runtime takes note or forgets it), and
 // threads are born and die meanwhile: so what is missing is asked again until the deadline.
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "abi/segment.h"
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/strong.h"
+#include "checkpoint/task_list.h"
 
 namespace cairn::checkpoint {
-
-struct Task {
-  pid_t tid;
-  char state;              // as in /proc/PID/task/TID/stat
-  bool request_pending;    // a park request waits for it in the kernel
-  bool dying = false;      // it was killed, or has given its memory back: it runs no more
-};
 
 // What freezing needs of the kernel; tests put their own in its place.
 class TaskControl {
@@ -37,6 +34,24 @@ class TaskControl {
   virtual Result<std::vector<Task>> tasks(RealPid pid) = 0;
   // ESRCH if the thread is gone, which is no failure.
   virtual Result<> request_park(RealPid pid, pid_t tid, std::uint32_t freeze_word) = 0;
+
+  // --- threads that are stopped (checkpoint/stopped.h); an error: they cannot be had
+  // They go to where the guest would go on, and wait there.
+  virtual Result<> let_out(RealPid pid) = 0;
+  // They park, and those that wait. The freeze word is set.
+  virtual Result<> let_park(RealPid pid) = 0;
+  // All of these are parked, each with a thread that lives: who is stopped from now on answers still.
+  virtual void watch(std::vector<std::pair<RealPid, pid_t>> parked) = 0;
+  // What it is stopped by; 0: it is not.
+  virtual int stop_signal(RealPid pid) = 0;
+  // Whoever was stopped, and is not continued since, is stopped again when it leaves the park.
+  virtual void let_stop(RealPid pid) = 0;
+  // Whether any thread of it was had so.
+  virtual bool had(RealPid pid) = 0;
+  // Those that were told to stop have done so, or the time is over.
+  virtual void wait_stopped(const Deadline& deadline) = 0;
+  // All are let go of; after it the next freeze may begin.
+  virtual void end_of_freeze(const Deadline& deadline) = 0;
 };
 
 TaskControl& kernel_task_control();
@@ -59,6 +74,13 @@ class Freeze {
   void wait_chosen(const Deadline& deadline);
   // The guest may run; harmless if it does already.
   void release();
+  // To be called before the process is thawed otherwise than by release().
+  void let_stop() { control_.let_stop(pid_); }
+  // It was when it was asked to park: whoever runs may see that, and parks first.
+  [[nodiscard]] bool found_stopped() const { return found_stopped_; }
+  [[nodiscard]] bool had_stopped() const { return control_.had(pid_); }
+  // What it is stopped by; 0: it is not.
+  [[nodiscard]] int stop_signal() const { return control_.stop_signal(pid_); }
   // The process has ended: its slot may be another one's by now, which is frozen by the same word.
   void forget() { released_ = true; }
   // Nothing is parked any more: the next freeze may begin.
@@ -68,10 +90,12 @@ class Freeze {
   [[nodiscard]] const abi::ProcessSlot& slot() const { return slot_; }
   [[nodiscard]] std::uint32_t threads() const { return static_cast<std::uint32_t>(tids_.size()); }
   [[nodiscard]] const std::vector<pid_t>& threads_by_id() const { return tids_; }
+  // The thread that is to connect, after wait_parked().
+  [[nodiscard]] pid_t server() const;
   [[nodiscard]] std::uint32_t word() const { return word_; }
 
  private:
-  Result<std::vector<Task>> list();
+  Result<> let_stopped_park(const std::vector<Task>& tasks);
   Result<> signal(const std::vector<Task>& tasks);
   Failure timed_out(const std::vector<Task>& tasks) const;
 
@@ -81,6 +105,7 @@ class Freeze {
   const std::uint32_t word_;
   std::vector<pid_t> tids_;
   bool released_ = true;
+  bool found_stopped_ = false;
 };
 
 // The next freeze's word: odd, and larger than any before it in this job.

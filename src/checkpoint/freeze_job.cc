@@ -16,6 +16,8 @@ using std::chrono::milliseconds;
 
 // Between two looks where somebody is waited for: what is waited for wakes nobody.
 constexpr milliseconds kPause{1};
+// For those that were stopped, from the thaw to their stop.
+constexpr milliseconds kStopAgain{10'000};
 
 SlotState state_of(const abi::ProcessSlot& slot) {
   return static_cast<SlotState>(slot.state.load());
@@ -77,6 +79,14 @@ Result<> JobFreeze::take_in(abi::ProcessSlot& slot, Look& look) {
   return {};
 }
 
+// One that was stopped in its first or its last moments gets out of them, though not to the guest.
+Result<> JobFreeze::let_stopped_on(RealPid pid) {
+  const auto tasks = control_.tasks(pid);
+  const bool any = tasks && std::any_of(tasks->begin(), tasks->end(),
+                                        [](const Task& task) { return task.state == 'T'; });
+  return any ? control_.let_park(pid) : Result<>();
+}
+
 Result<JobFreeze::Look> JobFreeze::look() {
   Look look;
   for (abi::ProcessSlot* slot : slots()) {
@@ -88,6 +98,8 @@ Result<JobFreeze::Look> JobFreeze::look() {
     }
     if (state == SlotState::kFree || !lives(*slot)) continue;
     if (state == SlotState::kUnsupported) return cannot_be_saved(*slot);
+    if (state == SlotState::kClaimed || state == SlotState::kEnding)
+      CAIRN_TRY(let_stopped_on(RealPid{slot->real_pid.load()}));
     if (state == SlotState::kClaimed) look.waiting = name_of(*slot) + " has not begun yet";
     if (state == SlotState::kEnding) look.waiting = name_of(*slot) + " has not ended yet";
     if (state != SlotState::kRunning) continue;
@@ -106,8 +118,11 @@ Result<JobFreeze::Look> JobFreeze::look_steadily() {
   return found;
 }
 
+// Those that are stopped last: nobody who runs still is to see that they do.
 Result<bool> JobFreeze::wait_parked(const Deadline& deadline) {
   bool all = true;
+  std::stable_partition(members_.begin(), members_.end(),
+                        [](const auto& member) { return !member->found_stopped(); });
   for (auto member = members_.begin(); member != members_.end();) {
     const auto parked = (*member)->wait_parked(deadline);
     if (!parked && parked.error().code != ESRCH) return Failure(parked.error());
@@ -131,23 +146,41 @@ Result<> JobFreeze::freeze(const Deadline& deadline) {
       // Nobody is left who could be about to fork: whoever took these was killed.
       for (abi::ProcessSlot* slot : found.promised)
         slot->state.store(static_cast<std::uint32_t>(SlotState::kFree));
-      if (!members_.empty()) return {};
-      return refusal("the job has no process that could be saved");
+      if (members_.empty()) return refusal("the job has no process that could be saved");
+      watch();
+      return {};
     }
     if (deadline.passed()) return failure(ETIMEDOUT, "freeze: " + found.waiting);
     if (!found.waiting.empty()) std::this_thread::sleep_for(kPause);
   }
 }
 
+// Somebody outside of the job may stop any of them at any time.
+void JobFreeze::watch() {
+  std::vector<std::pair<RealPid, pid_t>> parked;
+  for (const auto& member : members_) parked.emplace_back(member->pid(), member->server());
+  control_.watch(std::move(parked));
+}
+
+void JobFreeze::wait_stopped() {
+  control_.wait_stopped(Deadline{kStopAgain});
+}
+
 // The order matters: whoever is born while this happens looks at the job's word last.
 void JobFreeze::release() {
+  for (const abi::ProcessSlot* slot : slots())
+    if (const pid_t pid = slot->real_pid.load(); pid > 0) control_.let_stop(RealPid{pid});
   let_newborns_run();
+  for (const auto& member : members_)
+    if (member->had_stopped()) member->release();
+  wait_stopped();
   for (const auto& member : members_) member->release();
   members_.clear();
   for (abi::ProcessSlot* slot : slots()) {
     std::uint32_t expected = word_;
     if (slot->freeze_word.compare_exchange_strong(expected, 0)) futex_wake_all(slot->freeze_word);
   }
+  control_.end_of_freeze(Deadline{kStopAgain});
 }
 
 }  // namespace cairn::checkpoint

@@ -42,6 +42,8 @@ class JobFreeze {
   Result<> freeze(const Deadline& deadline);
   // Who is born from now on runs; those that are frozen stay so.
   void let_newborns_run() { segment_.freeze_word.store(0); }
+  // Those that were stopped and may go on are stopped again.
+  void wait_stopped();
   // All may run.
   void release();
 
@@ -56,6 +58,8 @@ class JobFreeze {
   Result<> wait_for_last_thaw(const Deadline& deadline);
   Result<Look> look();
   Result<Look> look_steadily();
+  Result<> let_stopped_on(RealPid pid);
+  void watch();
   Result<> take_in(abi::ProcessSlot& slot, Look& look);
   Result<bool> wait_parked(const Deadline& deadline);  // false: some have ended
   [[nodiscard]] std::vector<abi::ProcessSlot*> slots() const;

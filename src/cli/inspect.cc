@@ -1,6 +1,7 @@
 // inspect: what is in a generation
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -195,6 +196,12 @@ void print_descriptors(const restart::Plan& plan, const Process& process) {
   print_section("descriptors", rows);
 }
 
+const char* stop_name(int signal) {
+  if (signal == SIGTSTP) return "SIGTSTP";
+  if (signal == SIGTTIN) return "SIGTTIN";
+  return signal == SIGTTOU ? "SIGTTOU" : "SIGSTOP";
+}
+
 void print_process(const restart::Plan& plan, const Process& process, const Inside& inside) {
   const auto& program = process.program();
   std::uint64_t mapped = 0;
@@ -211,6 +218,8 @@ void print_process(const restart::Plan& plan, const Process& process, const Insi
                          process.credentials().euid(), process.credentials().egid()));
   print_line(
       fmt::format("  memory     {} mapped, {} saved", format_bytes(mapped), format_bytes(saved)));
+  if (process.has_stop_signal())
+    print_line(fmt::format("  stopped    by {}", stop_name(process.stop_signal())));
   print_threads(process);
   print_map(process, inside);
   print_descriptors(plan, process);

@@ -1,6 +1,7 @@
 #include "image/image.h"
 
 #include <google/protobuf/util/json_util.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <functional>
@@ -53,6 +54,10 @@ Result<> check_process(const ProcessImage& process, const std::string& where) {
   if (process.pid() <= 0) return refusal("decode process: it has no pid", where);
   if (process.threads_size() == 0 && !process.zombie())
     return refusal("decode process: it has no thread", where);
+  // SIGSTOP, SIGTSTP, SIGTTIN and SIGTTOU are in one row.
+  if (process.has_stop_signal() &&
+      (process.stop_signal() < SIGSTOP || process.stop_signal() > SIGTTOU))
+    return refusal("decode process: it is stopped by no stop signal", where);
   std::unordered_set<int> seen;
   for (const Thread& thread : process.threads())
     if (thread.tid() <= 0 || !seen.insert(thread.tid()).second)

@@ -482,6 +482,13 @@ Result<> RemoteProcess::prepare() {
   return check(reply, "make the process ready to go");
 }
 
+Result<> RemoteProcess::stop_at_go(int signal) {
+  const std::int32_t number = signal;
+  CAIRN_ASSIGN(auto reply,
+               request(abi::LinkType::kStop, std::as_bytes(std::span(&number, 1))));
+  return check(reply, "have the process stop");
+}
+
 Result<> RemoteProcess::go() {
   CAIRN_ASSIGN(auto reply, request(abi::LinkType::kGo, {}));
   return check(reply, "set the process going");

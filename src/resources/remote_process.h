@@ -164,6 +164,7 @@ class RemoteProcess {
   // loses it, runs on.
   void hang_up() const { ::shutdown(stream_.get(), SHUT_RDWR); }
   Result<> prepare();  // of a restore: all that may fail before go()
+  Result<> stop_at_go(int signal);  // go() leads into a stop; after prepare()
   Result<> go();       // end of a restore
 
  private:

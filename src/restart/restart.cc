@@ -12,7 +12,7 @@
 //              objects is connected
 //   threads    all threads exist, parked, with their registers; clocks, handlers, limits are set
 //   files      open files are what they were at the commit, too
-//   go         timers run, all threads of all processes enter the guest
+//   go         timers run, who was stopped is stopped again, all other threads enter the guest
 //
 // All or nothing: a failure in any step ends the new processes and leaves the image as it was.
 
@@ -31,6 +31,7 @@
 #include "resources/journal_undo.h"
 #include "resources/rebuild.h"
 #include "resources/remote_process.h"
+#include "restart/stop_again.h"
 #include "restart/tree.h"
 
 namespace cairn::restart {
@@ -92,9 +93,12 @@ Result<> undo_names(const Plan& plan, const Surroundings& around) {
 }
 
 // Nobody runs before everybody can.
-Result<> go(Tree& tree) {
+Result<> go(const Plan& plan, Tree& tree, abi::JobSegment& segment) {
   for (resources::RemoteProcess& process : tree.processes) CAIRN_TRY(process.prepare());
-  for (resources::RemoteProcess& process : tree.processes) {
+  CAIRN_ASSIGN(const std::vector<bool> stopped, stop_again(plan, tree, segment));
+  for (std::size_t i = 0; i < tree.processes.size(); ++i) {
+    if (stopped[i]) continue;
+    resources::RemoteProcess& process = tree.processes[i];
     const auto gone = process.go();
     // Those that run already may have killed it: that is the job's own business.
     if (!gone && !wait_for_process_end(process.pid().value, 0, Deadline{kEndTimeout})) return gone;
@@ -133,7 +137,7 @@ Result<Outcome> build(const Plan& plan, Tree& tree, abi::JobSegment& segment,
   CAIRN_TRY(rebuild.rewind_files());
   CAIRN_TRY(rebuild.start_clocks());
   CAIRN_TRY(fault_step(FaultPoint::kRestartGo, "let the job run"));
-  CAIRN_TRY(go(tree));
+  CAIRN_TRY(go(plan, tree, segment));
   outcome.resume = since(last);
   outcome.processes = static_cast<std::uint32_t>(tree.processes.size());
   for (const image::ProcessImage& process : plan.records.processes)

@@ -58,6 +58,8 @@ class Builder {
   Result<> leave_own_group(RemoteProcess& process);
   Result<> end_helper(int number, int parent);
   Result<> end_as_saved(int number);
+  Result<> be_continued(int number);
+  int waiter_of(const image::ProcessImage& image) const;
   Result<> forget_notices();
   Result<> bind();
   Result<> bind_id(std::int32_t saved, std::int32_t real);
@@ -70,7 +72,7 @@ class Builder {
   resources::TreePlan tree_;
   std::map<int, RemoteProcess> actors_;
   std::map<int, std::int32_t> pids_;      // of actors, also of those that have ended
-  std::map<int, std::set<int>> notices_;  // signals that parents got at the end of children
+  std::map<int, std::set<int>> notices_;  // signals that came of what was made to happen
   std::int32_t session_ = 0;              // where the starter stands
   std::int32_t group_ = 0;
 };
@@ -151,6 +153,29 @@ Result<> Builder::take(const TreeStep& step) {
   return refusal("a step of the tree is of no known kind");
 }
 
+int Builder::waiter_of(const image::ProcessImage& image) const {
+  const auto parent =
+      std::find_if(saved().begin(), saved().end(),
+                   [&](const image::ProcessImage& other) { return other.pid() == image.ppid(); });
+  return static_cast<int>(parent - saved().begin());
+}
+
+// Stopped and continued once more, so that its parent may wait for that.
+Result<> Builder::be_continued(int number) {
+  RemoteProcess& process = actor(number);
+  const std::int32_t pid = process.pid().value;
+  const int waiter = waiter_of(saved()[static_cast<std::size_t>(number)]);
+  const auto parent = actors_.find(waiter);
+  if (parent == actors_.end()) return {};
+  notices_[waiter].insert(SIGCHLD);
+  if (::kill(pid, SIGSTOP) != 0) return os_failure("stop a new process");
+  CAIRN_TRY(parent->second.syscall(SYS_waitid, P_PID, pid, 0, WSTOPPED | __WALL, 0));
+  if (::kill(pid, SIGCONT) != 0) return os_failure("continue a new process");
+  notices_[number].insert(SIGCONT);  // blocked, so it is pending
+  CAIRN_TRY(process.syscall(SYS_getpid));  // it has sent the parent its notices once it answers
+  return {};
+}
+
 // Ended by the very signal or exit status, so that whoever waits for it is told the same.
 Result<> Builder::end_as_saved(int number) {
   const image::ProcessImage& image = saved()[static_cast<std::size_t>(number)];
@@ -174,10 +199,7 @@ Result<> Builder::end_as_saved(int number) {
     (void)process.syscall(SYS_exit_group, WEXITSTATUS(status));
   }
   actors_.erase(number);
-  const auto parent =
-      std::find_if(saved().begin(), saved().end(),
-                   [&](const image::ProcessImage& other) { return other.pid() == image.ppid(); });
-  const int waiter = static_cast<int>(parent - saved().begin());
+  const int waiter = waiter_of(image);
   notices_[waiter].insert(image.has_exit_signal() ? image.exit_signal() : SIGCHLD);
   CAIRN_ASSIGN(const auto info, actor(waiter).scratch_object(siginfo_t{}));
   CAIRN_TRY(
@@ -250,7 +272,10 @@ Result<> Builder::build(RemoteProcess starter) {
   CAIRN_TRY(look_around());
   for (const TreeStep& step : tree_.steps) CAIRN_TRY(take(step));
   for (std::size_t i = 0; i < saved().size(); ++i)
-    if (saved()[i].zombie()) CAIRN_TRY(end_as_saved(static_cast<int>(i)));
+    if (saved()[i].zombie())
+      CAIRN_TRY(end_as_saved(static_cast<int>(i)));
+    else if (saved()[i].continued())
+      CAIRN_TRY(be_continued(static_cast<int>(i)));
   CAIRN_TRY(forget_notices());
   return bind();
 }

@@ -56,6 +56,15 @@ void take_over_freeze(abi::ProcessSlot& slot) {
   if (job->freeze_word.load() != word) slot.freeze_word.compare_exchange_strong(word, 0);
 }
 
+// Where Yama asks for it, so that the agent can have the process when it is stopped. Over exec it stays
+// what it is; a guest that names another ptracer takes that away.
+void name_ptracer() {
+  constexpr std::uint64_t kSetPtracer = 0x59616d61;  // PR_SET_PTRACER
+  const abi::JobSegment* job = abi::job_segment();
+  if (job->yama.load() != 0)
+    (void)sys::call(__NR_prctl, kSetPtracer, static_cast<std::uint64_t>(job->agent_pid.load()));
+}
+
 }  // namespace
 
 void attach_job(const char* path) {
@@ -92,6 +101,7 @@ std::int32_t reserve_slot(bool child_borrows) {
   slot.freeze_word.store(0);
   slot.parked.store(0);
   slot.deferred.store(0);
+  slot.stopped.store(0);
   slot.serve_tid.store(0);
   slot.start_time.store(0);
   slot.exec_count.store(0);
@@ -117,6 +127,7 @@ void join_job(Process* process, std::int32_t slot_before) {
   if (index < 0) return say("too many processes for one job: this one cannot be saved");
   abi::ProcessSlot& slot = abi::job_segment()->slots[index];
   bool after_exec = !has_state(slot, abi::SlotState::kClaimed);
+  if (!after_exec) name_ptracer();
   slot.parent_slot.store(process->parent_slot);
   slot.virtual_pid.store(process->virtual_pid);
   slot.parked.store(0);

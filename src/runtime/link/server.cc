@@ -9,6 +9,7 @@
 #include "runtime/link/descriptors.h"
 #include "runtime/link/thread_state.h"
 #include "runtime/restorer/make_threads.h"
+#include "runtime/restorer/stop_again.h"
 #include "sys/syscall.h"
 
 namespace cairn::runtime {
@@ -162,6 +163,12 @@ bool LinkServer::handle(ThreadBlock* t, const abi::LinkHeader& header) {
       prepared_ = ready == 0;
       if (prepared_) adopt_journal(t->process);
       return reply(header.type, ready, nullptr, 0);
+    }
+    case abi::LinkType::kStop: {
+      std::int32_t signal = 0;
+      if (!restoring || header.bytes != sizeof(signal) || !read_all(&signal, sizeof(signal)))
+        return false;
+      return reply(header.type, keep_stop_signal(signal), nullptr, 0);
     }
     case abi::LinkType::kPutFilters: {
       Payload in(header.bytes);

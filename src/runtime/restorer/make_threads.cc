@@ -5,6 +5,7 @@
 //   kSyscalls for it: word = 1     ------->  runs them, word = 0
 //   prepare_to_go: word = 2        ------->  FS, robust list, tid address, rseq, door; word = 0
 //   go: word = 3                   ------->  rt_sigreturn into the guest
+//   (a stopped process is stopped, and continued by somebody, before that)
 //
 // Where the server stands for a first thread that has ended, it ends itself before any other goes on:
 // the second one sees to that (word = 5) and lets the rest go.
@@ -24,6 +25,7 @@
 #include "runtime/link/server.h"
 #include "runtime/link/thread_state.h"
 #include "runtime/restorer/ids.h"
+#include "runtime/restorer/stop_again.h"
 #include "sys/syscall.h"
 
 namespace cairn::runtime {
@@ -108,6 +110,7 @@ bool first_thread_has_ended() {
 // The kernel tells nobody of the same process when a thread has become a zombie.
 void let_others_go_after_first() {
   while (!first_thread_has_ended()) (void)sys::call(__NR_sched_yield);
+  stop_again();
   for (std::uint32_t i = 2; i < g_made_count; ++i) answer(g_made[i], kGo);
 }
 
@@ -215,6 +218,7 @@ void go(ThreadBlock* server) {
     if (g_made_count > 1) answer(g_made[1], kGoAfterFirst);
     cairn_exit_thread(&server->in_use, static_cast<int>(server->ended - 1));
   }
+  stop_again();
   for (std::uint32_t i = 1; i < g_made_count; ++i) answer(g_made[i], kGo);
   cairn_sigreturn_to(context_of(server));
 }

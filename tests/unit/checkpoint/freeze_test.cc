@@ -9,7 +9,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/futex.h"
 
@@ -40,10 +43,36 @@ class FakeKernel : public TaskControl {
     return {};
   }
 
+  Result<> let_out(RealPid) override {
+    told.emplace_back("out");
+    slot_.parked = 0;
+    return refused ? refusal("stopped, and cannot be had") : Result<>();
+  }
+  Result<> let_park(RealPid) override {
+    told.emplace_back(slot_.freeze_word == 0 ? "park too early" : "park");
+    if (refused) return refusal("stopped, and cannot be had");
+    for (auto& [tid, task] : threads)
+      if (task.state == 'T') {
+        task.state = 't';
+        slot_.parked.fetch_add(1);
+      }
+    return {};
+  }
+  void watch(std::vector<std::pair<RealPid, pid_t>>) override { told.emplace_back("watch"); }
+  int stop_signal(RealPid) override { return 19; }
+  void let_stop(RealPid) override {
+    told.emplace_back(slot_.freeze_word == 0 ? "stop too late" : "stop");
+  }
+  bool had(RealPid) override { return !told.empty(); }
+  void wait_stopped(const Deadline&) override { told.emplace_back("wait"); }
+  void end_of_freeze(const Deadline&) override { told.emplace_back("end"); }
+
   void add(pid_t tid, char state = 'S') { threads[tid] = {tid, state, false}; }
 
   std::map<pid_t, Task> threads;
   std::map<pid_t, int> requests;
+  std::vector<std::string> told;  // of stopped threads
+  bool refused = false;
   std::function<bool(pid_t)> parks = [this](pid_t tid) { return requests[tid] == 1; };
   std::function<void(int)> before_listing;
   int listings = 0;
@@ -141,14 +170,56 @@ TEST_F(FreezeTest, AThreadThatEndsMeanwhileIsNotWaitedFor) {
   EXPECT_EQ(freeze.threads(), 1U);
 }
 
-TEST_F(FreezeTest, AStoppedProcessIsRefusedAtOnce) {
+// It takes no signal: it is let park once the word is set, and is to stop before the word goes.
+TEST_F(FreezeTest, AStoppedProcessIsLetParkAndStopAgain) {
   kernel_.add(main_, 'T');
-  Freeze freeze(*slot_, kernel_, 1);
-  const auto requested = freeze.request();
-  ASSERT_FALSE(requested);
-  EXPECT_NE(requested.error().message().find("stopped"), std::string::npos);
+  kernel_.add(main_ + 1, 'T');
+  kernel_.parks = [](pid_t) { return false; };
+  {
+    Freeze freeze(*slot_, kernel_, 1);
+    ASSERT_TRUE(freeze.request());
+    EXPECT_TRUE(freeze.found_stopped());
+    EXPECT_TRUE(kernel_.told.empty());  // not before the others are parked, who may look at it
+    ASSERT_TRUE(freeze.wait_parked(Deadline{milliseconds(5000)}));
+    EXPECT_EQ(freeze.threads(), 2U);
+    EXPECT_EQ(freeze.stop_signal(), 19);
+  }
+  ASSERT_GE(kernel_.told.size(), 2U);
+  EXPECT_EQ(kernel_.told.front(), "park");
+  EXPECT_EQ(kernel_.told.back(), "stop");
   EXPECT_EQ(slot_->freeze_word, 0U);
-  EXPECT_TRUE(kernel_.requests.empty());
+}
+
+TEST_F(FreezeTest, AProcessThatIsStoppedWhileItIsWaitedForIsLetPark) {
+  kernel_.add(main_);
+  kernel_.parks = [](pid_t) { return false; };
+  kernel_.before_listing = [this](int listing) {
+    if (listing == 3) kernel_.threads[main_].state = 'T';
+  };
+  Freeze freeze(*slot_, kernel_, 1);
+  ASSERT_TRUE(freeze.request());
+  EXPECT_FALSE(freeze.found_stopped());
+  ASSERT_TRUE(freeze.wait_parked(Deadline{milliseconds(5000)}));
+  EXPECT_EQ(kernel_.told.front(), "park");
+}
+
+TEST_F(FreezeTest, AStoppedProcessThatCannotBeHadIsRefusedAtOnce) {
+  kernel_.add(main_, 'T');
+  kernel_.parks = [](pid_t) { return false; };
+  kernel_.refused = true;
+  Freeze freeze(*slot_, kernel_, 1);
+  ASSERT_TRUE(freeze.request());
+  const auto waited = freeze.wait_parked(Deadline{milliseconds(5000)});
+  ASSERT_FALSE(waited);
+  EXPECT_NE(waited.error().message().find("stopped"), std::string::npos);
+}
+
+TEST_F(FreezeTest, WhoWasStoppedOnItsWayOutOfTheLastParkIsLetOut) {
+  kernel_.add(main_, 'T');
+  slot_->parked = 1;
+  Freeze freeze(*slot_, kernel_, 3);
+  EXPECT_TRUE(freeze.wait_unparked(Deadline{milliseconds(5000)}));
+  EXPECT_EQ(kernel_.told, std::vector<std::string>{"out"});
 }
 
 TEST_F(FreezeTest, AProcessThatIsGoneIsAnError) {

@@ -1,6 +1,7 @@
 #include "image/image.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <random>
 #include <set>
@@ -76,6 +77,7 @@ TEST(ProcessImageTest, EveryFieldSurvives) {
   fill_completely(process, random);
   // What decoding checks must make sense.
   process.set_pid(4194304);
+  process.set_stop_signal(SIGTSTP);
   process.mutable_threads(0)->set_tid(1);
   process.mutable_descriptors(0)->set_number(0);
   process.mutable_regions(0)->set_start(0xffff'ffff'ffff'e000);
@@ -140,6 +142,11 @@ TEST(DecodeTest, RefusesWhatContradictsItself) {
     refused(process, "no thread");
     process.set_zombie(true);
     EXPECT_TRUE(decode_process(*encode(process), "zombie").has_value());
+  }
+  {
+    ProcessImage process = small_process();
+    process.set_stop_signal(SIGCONT);
+    refused(process, "stop signal");
   }
   {
     ProcessImage process = small_process();
