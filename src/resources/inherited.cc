@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "resources/pty.h"
 #include "resources/unix_socket.h"
 
 namespace cairn::resources {
@@ -55,7 +56,7 @@ bool master_is_ours(const CaptureContext& context, const OpenFile& file) {
     int index = -1;
     if (other.info.st_rdev == makedev(5, 2) &&
         ::ioctl(other.copy.get(), TIOCGPTN, &index) == 0 &&
-        static_cast<int>(minor(file.info.st_rdev)) == index)
+        slave_number(file) == index)
       return true;
   }
   return false;

@@ -25,27 +25,48 @@ namespace cairn::resources {
 namespace {
 
 constexpr unsigned kFirstSlaveMajor = 136, kLastSlaveMajor = 143;
-constexpr unsigned kMinors = 256;  // of each major number
+constexpr unsigned kMinors = 256;  // of each major number, as the kernel hands out numbers
 constexpr int kUnlocked = 0;
 
 bool is_master(const OpenFile& file) {
   return file.info.st_rdev == makedev(5, 2);
 }
 
+bool is_controlling_terminal(const OpenFile& file) {
+  return file.info.st_rdev == makedev(5, 0);
+}
+
 bool is_slave(const OpenFile& file) {
-  return major(file.info.st_rdev) >= kFirstSlaveMajor &&
-         major(file.info.st_rdev) <= kLastSlaveMajor;
+  const auto kind = major(file.info.st_rdev);
+  return (kind >= kFirstSlaveMajor && kind <= kLastSlaveMajor) || is_controlling_terminal(file);
+}
+
+// The device behind /dev/tty, as the kernel encodes one in a word (new_encode_dev).
+dev_t device_of(const OpenFile& file) {
+  unsigned word = 0;
+  if (!is_controlling_terminal(file)) return file.info.st_rdev;
+  if (::ioctl(file.copy.get(), TIOCGDEV, &word) != 0) return 0;
+  return makedev(word >> 8 & 0xfff, (word & 0xff) | (word >> 12 & 0xfff00));
 }
 
 bool matches(const OpenFile& file) {
   return S_ISCHR(file.info.st_mode) && (is_master(file) || is_slave(file));
 }
 
+}  // namespace
+
+int slave_number(const OpenFile& file) {
+  const dev_t device = device_of(file);
+  const auto kind = major(device);
+  if (kind < kFirstSlaveMajor || kind > kLastSlaveMajor) return -1;
+  return static_cast<int>((kind - kFirstSlaveMajor) * kMinors + minor(device));
+}
+
+namespace {
+
 // As the kernel knows it.
 Result<int> number_of(const OpenFile& file) {
-  if (is_slave(file))
-    return static_cast<int>((major(file.info.st_rdev) - kFirstSlaveMajor) * kMinors +
-                            minor(file.info.st_rdev));
+  if (const int number = slave_number(file); number >= 0) return number;
   int number = 0;
   if (::ioctl(file.copy.get(), TIOCGPTN, &number) != 0)
     return os_failure("ask for the number of a pty");

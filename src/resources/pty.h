@@ -13,6 +13,9 @@ namespace cairn::resources {
 
 extern const Kind kPtyKind;
 
+// The N of /dev/pts/N, as the kernel knows it, of a slave, or of /dev/tty that leads to one; else -1.
+[[nodiscard]] int slave_number(const OpenFile& file);
+
 // A path as the guest knows it: that of a pseudo terminal with the guest's number.
 std::string virtual_pty_path(const CaptureJob& job, const std::string& path);
 // An end of the one that the guest knows by this path; null: it is none of the job's.
