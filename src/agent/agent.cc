@@ -12,6 +12,7 @@
 #include "abi/boot.h"
 #include "agent/api_service.h"
 #include "agent/job_watch.h"
+#include "agent/member_files.h"
 #include "agent/plan_service.h"
 #include "agent/requests.h"
 #include "agent/station.h"
@@ -84,7 +85,9 @@ class Agent {
  private:
   [[nodiscard]] SegmentFile& segment() { return *station_.segment; }
   void connection();
+  [[nodiscard]] std::optional<Peer> accept_member(int listener);
   void member_connection();
+  void member_wants_file();
   void identify(int fd);
   void request(JsonLines client);
   [[nodiscard]] Json status();
@@ -113,7 +116,9 @@ class Agent {
   std::optional<ApiService> api_;
   ConnectionQueue links_;
   std::map<int, Peer> unidentified_;
-  Fd members_listener_;  // for processes of root's job that have become another user's
+  // For processes of root's job that have become another user's: links, and the job's files.
+  Fd members_listener_;
+  Fd files_listener_;
   std::uint32_t freeze_word_ = 0;
   bool ending_ = false;
 
@@ -190,6 +195,8 @@ Result<> Agent::hold_station() {
   if (::geteuid() == 0) {  // nobody else's processes can change their user
     CAIRN_ASSIGN(members_listener_, listen_abstract(job.socket()));
     loop_->on_readable(members_listener_.get(), [this] { member_connection(); });
+    CAIRN_ASSIGN(files_listener_, listen_abstract(job.segment()));
+    loop_->on_readable(files_listener_.get(), [this] { member_wants_file(); });
   }
   loop_->every(kRefresh, [this] { watch_->refresh(); });
   loop_->every(settings_.interval, [this] { enqueue({}); });
@@ -224,14 +231,27 @@ void Agent::connection() {
   loop_->on_readable(fd, [this, fd] { identify(fd); });
 }
 
-// No byte is read before the peer is known as a process of the job.
-void Agent::member_connection() {
-  auto peer = accept_anybody(members_listener_.get());
-  if (!peer) return;
-  for (const abi::ProcessSlot* slot : live_slots(segment()))
-    if (slot->real_pid.load() == peer->pid)
-      return links_.deliver(RealPid{peer->pid}, std::move(peer->socket));
+// No byte is read before the peer is known as a process of the job. One that was made by vfork has
+// its slot, but has not begun, when it execs.
+std::optional<Peer> Agent::accept_member(int listener) {
+  auto peer = accept_anybody(listener);
+  if (!peer) return {};
+  if (is_member(segment(), RealPid{peer->pid})) return std::move(*peer);
   log_warning("connection refused", "reason={}", log_value("it is no process of the job"));
+  return {};
+}
+
+void Agent::member_connection() {
+  if (auto peer = accept_member(members_listener_.get()))
+    links_.deliver(RealPid{peer->pid}, std::move(peer->socket));
+}
+
+void Agent::member_wants_file() {
+  const auto peer = accept_member(files_listener_.get());
+  if (!peer) return;
+  if (const auto given = give_file(peer->socket.get(), segment_path(), *segment()); !given)
+    log_warning("give a file to a process of another user", "process={} reason={}", peer->pid,
+                log_value(given.error().message()));
 }
 
 // The first bytes tell a process of the job (Hello) from the command line (JSON).

@@ -121,6 +121,13 @@ std::vector<abi::ProcessSlot*> live_slots(const SegmentFile& segment) {
   return live;
 }
 
+bool is_member(const SegmentFile& segment, RealPid pid) {
+  const auto slots = segment.slots();
+  return std::any_of(slots.begin(), slots.end(), [pid](const abi::ProcessSlot* slot) {
+    return slot->real_pid.load() == pid.value && holds_process(*slot) && process_lives(*slot);
+  });
+}
+
 bool anybody_left(const std::filesystem::path& segment) {
   const auto left = SegmentFile::open(segment);
   return left && !live_slots(*left).empty();

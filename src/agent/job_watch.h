@@ -49,6 +49,9 @@ class JobWatch {
 // The slots of live processes, in the state kRunning or kUnsupported. From any thread.
 [[nodiscard]] std::vector<abi::ProcessSlot*> live_slots(const SegmentFile& segment);
 
+// Whether a live process of the job has this pid; it may not have begun yet. From any thread.
+[[nodiscard]] bool is_member(const SegmentFile& segment, RealPid pid);
+
 // Of a job whose agent was killed: do processes of it run on? False if it left no segment.
 [[nodiscard]] bool anybody_left(const std::filesystem::path& segment);
 

@@ -1,5 +1,6 @@
 #include "runtime/host/job.h"
 
+#include "runtime/host/job_files.h"
 #include "runtime/host/journal.h"
 #include "runtime/host/support.h"
 #include "sys/syscall.h"
@@ -71,7 +72,8 @@ void attach_job(const char* path) {
   g_attached = false;
   if (path == nullptr || path[0] == 0) return;
   if (!string_copy(g_segment_path, sizeof(g_segment_path), path)) return;
-  auto fd = sys::call(__NR_open, sys::address(path), 0x80002);  // O_RDWR|O_CLOEXEC
+  constexpr std::uint64_t kReadWriteCloexec = 0x80002;
+  auto fd = open_job_file(path, kReadWriteCloexec, path, abi::JobFile::kJobSegment);
   if (!fd.ok()) return;
   std::uint64_t bytes = (sizeof(abi::JobSegment) + 4095) / 4096 * 4096;
   auto at = sys::call(__NR_mmap, abi::kSegment, bytes, 3, 0x11 /* SHARED|FIXED */, fd.value(), 0);

@@ -2,6 +2,7 @@
 
 #include "runtime/handlers/dispatch.h"
 #include "runtime/host/job.h"
+#include "runtime/host/job_files.h"
 #include "runtime/host/support.h"
 #include "sys/syscall.h"
 
@@ -27,7 +28,7 @@ bool path_in_journal(char* out, std::uint64_t room, const char* name) {
 sys::SysResult open_log() {
   char path[kPathBytes];
   if (!path_in_journal(path, sizeof(path), "log")) return {-kENAMETOOLONG};
-  return sys::call(__NR_open, sys::address(path), kOpenLog);
+  return open_job_file(path, kOpenLog, segment_path(), abi::JobFile::kJournalLog);
 }
 
 // As much as a limit of the address space lets us have.
@@ -159,7 +160,7 @@ std::int64_t make_kept_file(std::uint32_t* number) {
   char path[kPathBytes];
   *number = next_kept_path(path, sizeof(path));
   if (*number == 0) return -kENAMETOOLONG;
-  return sys::call(__NR_open, sys::address(path), kOpenKept, 0600).raw;
+  return open_job_file(path, kOpenKept, segment_path(), static_cast<abi::JobFile>(*number)).raw;
 }
 
 void drop_kept_file(std::uint32_t number) {
