@@ -21,6 +21,7 @@
 //   start     when the process began, in ticks (field 22 of its stat), or 0
 //   filters   exec: the descriptor that holds the program's own seccomp filters
 //   nameless  exec: 1 if it was given a descriptor and no path
+//   privs     exec: 1 if no_new_privs is set for the fallback's filter, and not by the program
 //   landlock  exec: 1 if the program is restricted by Landlock, so that it cannot be saved
 //   errfd     restore: where the one line goes that says why it failed
 //   ready     run: a pipe from the agent, which starts at the same time; the guest's first

@@ -185,6 +185,11 @@ struct GuestSigaction {
   std::uint64_t mask;
 };
 
+// The kernel's seccomp filter of the process is the door's own.
+inline constexpr std::uint32_t kFilterIsDoors = 1;
+// The guest has not set no_new_privs, whatever the kernel says.
+inline constexpr std::uint32_t kNoNewPrivsIsNotGuests = 2;
+
 // What the runtime remembers for the guest and the kernel does not.
 struct RuntimeState {
   std::uint32_t version;
@@ -209,7 +214,7 @@ struct RuntimeState {
   std::int32_t virtual_parent;      // getppid, getpgrp and getsid; 0: not known
   std::int32_t virtual_group;
   std::int32_t virtual_session;
-  std::uint32_t seccomp_door;       // 1: the kernel's seccomp filter of the process is the door's own
+  std::uint32_t seccomp_door;       // kFilterIsDoors, kNoNewPrivsIsNotGuests
   std::uint64_t start_ticks;        // field 22 of /proc/PID/stat; 0: not known
   std::uint32_t membarrier;         // MEMBARRIER_CMD_REGISTER_*, or'ed
   std::uint32_t lock_future;        // mlockall: MCL_FUTURE and MCL_ONFAULT; 0: neither

@@ -140,7 +140,9 @@ Result<> capture_controls(CaptureContext& context, const std::string& status) {
       static_cast<std::uint32_t>(answer(calls[10])));
   controls.set_membarrier_registrations(context.runtime->membarrier);
   controls.set_mlockall_flags(context.runtime->lock_future);
-  controls.set_no_new_privs(fdinfo_value(status, "NoNewPrivs") == "1");
+  controls.set_no_new_privs(
+      fdinfo_value(status, "NoNewPrivs") == "1" &&
+      (context.runtime->seccomp_door & abi::kNoNewPrivsIsNotGuests) == 0);
   CAIRN_ASSIGN(const auto oom, read_text_file(context.process.proc_path("oom_score_adj")));
   controls.set_oom_score_adjust(std::atoi(oom.c_str()));
   CAIRN_ASSIGN(const auto filter, read_text_file(context.process.proc_path("coredump_filter")));
@@ -258,7 +260,7 @@ Result<> restore_proc_values(RebuildContext& context) {
 Result<> refuse_unsupported(CaptureContext& context) {
   CAIRN_ASSIGN(const auto status, read_text_file(context.process.proc_path("status")));
   const auto pid = context.process.pid().value;
-  if (fdinfo_value(status, "Seccomp") != "0" && context.runtime->seccomp_door == 0)
+  if (fdinfo_value(status, "Seccomp") != "0" && (context.runtime->seccomp_door & abi::kFilterIsDoors) == 0)
     return refusal(fmt::format("process {} has a seccomp filter, and cannot be saved", pid));
   for (const char* space : {"mnt", "net", "pid", "ipc", "uts", "user", "cgroup", "time"}) {
     const auto theirs = read_link(context.process.proc_path(fmt::format("ns/{}", space)));

@@ -180,13 +180,25 @@ Action arch_prctl(ThreadBlock* t) {
   return pass(t);
 }
 
+std::int64_t after_set_no_new_privs(ThreadBlock* t, std::int64_t result) {
+  if (result == 0) t->process->no_new_privs_is_ours = false;
+  return result;
+}
+
+std::int64_t after_get_no_new_privs(ThreadBlock* t, std::int64_t result) {
+  return result == 1 && t->process->no_new_privs_is_ours ? 0 : result;
+}
+
 Action prctl(ThreadBlock* t) {
-  constexpr int kGetSeccomp = 21, kSetSeccomp = 22, kSetDispatch = 59;
+  constexpr int kGetSeccomp = 21, kSetSeccomp = 22, kSetNoNewPrivs = 38, kGetNoNewPrivs = 39,
+                kSetDispatch = 59;
   if (t->rdi == abi::kApiOption) return api(t);
   auto operation = static_cast<int>(t->rdi);
   if (operation == kSetDispatch) return done(t, -kEINVAL);
   if (operation == kGetSeccomp) return done(t, get_seccomp(t));
   if (operation == kSetSeccomp) return done(t, set_seccomp(t, t->rsi, t->rdx));
+  if (operation == kSetNoNewPrivs) return pass(t, after_set_no_new_privs);
+  if (operation == kGetNoNewPrivs) return pass(t, after_get_no_new_privs);
   return pass(t);
 }
 

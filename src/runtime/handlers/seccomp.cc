@@ -181,7 +181,9 @@ Action trap(ThreadBlock* t, const seccomp_data& data, std::uint32_t value) {
 bool privileged() {
   constexpr std::uint64_t kPrGetNoNewPrivs = 39;
   constexpr std::uint32_t kVersion3 = 0x20080522, kSysAdmin = 21;
-  if (sys::call(__NR_prctl, kPrGetNoNewPrivs, 0, 0, 0, 0).raw == 1) return true;
+  if (!g_process.no_new_privs_is_ours &&
+      sys::call(__NR_prctl, kPrGetNoNewPrivs, 0, 0, 0, 0).raw == 1)
+    return true;
   std::uint32_t header[2] = {kVersion3, 0};
   std::uint32_t sets[6] = {};
   return sys::call(__NR_capget, sys::address(header), sys::address(sets)).ok() &&

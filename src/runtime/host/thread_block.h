@@ -75,6 +75,8 @@ struct Process {
   std::uint32_t held_count, held_room, held_lock;
   const char* unsavable;  // why not, or nullptr; children and programs started by exec inherit it
   const char* shares;     // what of its parent's, so that it cannot be saved until it execs
+  // The fallback's filter needs it (without CAP_SYS_ADMIN); the guest has not asked for it.
+  bool no_new_privs_is_ours;
 };
 
 struct ThreadBlock {

@@ -22,7 +22,7 @@ namespace cairn::runtime {
 namespace {
 
 constexpr std::uint64_t kPrSetSyscallUserDispatch = 59, kDispatchOn = 1;
-constexpr std::uint64_t kPrSetNoNewPrivs = 38, kArchSetGs = 0x1001;
+constexpr std::uint64_t kPrSetNoNewPrivs = 38, kPrGetNoNewPrivs = 39, kArchSetGs = 0x1001;
 bool g_fsgsbase = false;
 bool g_seccomp = false;
 bool g_dispatch = false;
@@ -48,6 +48,7 @@ void install_filter() {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
   };
   const sock_fprog program{sizeof(kCode) / sizeof(kCode[0]), const_cast<sock_filter*>(kCode)};
+  g_process.no_new_privs_is_ours = sys::call(__NR_prctl, kPrGetNoNewPrivs, 0, 0, 0, 0).raw == 0;
   (void)sys::call(__NR_prctl, kPrSetNoNewPrivs, 1, 0, 0, 0);
   auto done = sys::call(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, sys::address(&program));
   if (!done.ok()) die("neither Syscall User Dispatch nor seccomp is available; error", done.raw);

@@ -155,7 +155,11 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->start_ticks = static_cast<std::uint64_t>(g_clocks.start_ticks);
   out->virtual_parent = to_virtual(static_cast<std::int32_t>(sys::call(__NR_getppid).raw));
   out->virtual_group = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getpgid, 0).raw));
-  out->seccomp_door = seccomp_installed() ? 1 : 0;
+  constexpr std::uint64_t kGetNoNewPrivs = 39;
+  bool has_none = t->process->no_new_privs_is_ours ||
+                  sys::call(__NR_prctl, kGetNoNewPrivs, 0, 0, 0, 0).raw == 0;
+  out->seccomp_door = (seccomp_installed() ? abi::kFilterIsDoors : 0) |
+                      (has_none ? abi::kNoNewPrivsIsNotGuests : 0);
   out->cpu_view_leaks = cpu_view_leaks() ? 1 : 0;
   out->virtual_session = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getsid, 0).raw));
   get_left_out(out);
@@ -187,6 +191,8 @@ std::int32_t set_runtime_state(const abi::RuntimeState& state) {
   string_copy(g_executable, sizeof(g_executable), state.executable);
   set_registrations(state.membarrier, state.lock_future);
   if (state.socket_timeouts != 0) arm_socket_timeouts();
+  if ((state.seccomp_door & abi::kNoNewPrivsIsNotGuests) == 0)
+    g_process.no_new_privs_is_ours = false;
   return 0;
 }
 

@@ -84,6 +84,7 @@ void take(const char* pair, BootOptions* boot) {
   else if (starts_with(pair, "filters=")) boot->filters_fd = static_cast<int>(number);
   else if (starts_with(pair, "nameless=")) boot->nameless = number != 0;
   else if (starts_with(pair, "landlock=")) boot->landlocked = number != 0;
+  else if (starts_with(pair, "privs=")) boot->no_new_privs_is_ours = number != 0;
   else if (starts_with(pair, "ready=")) boot->agent_report = static_cast<int>(number);
   else if (starts_with(pair, "ign=")) boot->ignored = static_cast<std::uint64_t>(number);
   else if (starts_with(pair, "vmask=")) boot->blocked = static_cast<std::uint64_t>(number);
@@ -121,6 +122,7 @@ void resume_boot_state(const BootOptions& boot) {
   if (boot.socket_timeouts) arm_socket_timeouts();
   if (ids_shifted() || ptys_shifted()) arm_shifted_ids();
   if (boot.landlocked) g_process.unsavable = kLandlocked;
+  if (boot.no_new_privs_is_ours) g_process.no_new_privs_is_ours = true;
   if (boot.filters_fd >= 0) load_filters(current(), boot.filters_fd);
   if (!boot.clocks_shifted) return;
   set_clocks(boot.clocks);
@@ -156,6 +158,7 @@ std::uint64_t write_boot_string(char* out, std::uint64_t room, const ExecOptions
   if (options.filters_fd >= 0) at = append_decimal(append(at, ";filters="), options.filters_fd);
   if (options.nameless) at = append(at, ";nameless=1");
   if (t->process->unsavable == kLandlocked) at = append(at, ";landlock=1");
+  if (t->process->no_new_privs_is_ours) at = append(at, ";privs=1");
   std::uint64_t ignored = 0;
   for (int signal = 1; signal <= 64; ++signal)
     if (kernel_action_is_ours(signal) && read_action(t->sighand, signal).handler == kSigIgn)

@@ -21,6 +21,7 @@ struct BootOptions {
   int error_fd;
   int filters_fd;  // the program's own seccomp filters, -1: none
   bool landlocked;
+  bool no_new_privs_is_ours;
   bool nameless;  // exec was given a descriptor and no path
   int agent_report;
   std::uint64_t ignored;
