@@ -104,6 +104,7 @@ void OutputStream::fill(const std::shared_ptr<Block>& block, std::size_t bytes) 
   {
     const std::lock_guard lock(mutex_);
     block->filled += bytes;
+    block->fault = write_fault_;
     if (block->filled < blocks_.buffer_bytes()) return;
     full_.push_back(block);
   }
@@ -111,7 +112,8 @@ void OutputStream::fill(const std::shared_ptr<Block>& block, std::size_t bytes) 
 }
 
 Result<> OutputStream::write_block(Block& block, std::size_t bytes) {
-  return write_at(fd_.get(), block.buffer.bytes().first(bytes), block.offset, path_, write_fault_);
+  return write_at(fd_.get(), block.buffer.bytes().first(bytes), block.offset, path_,
+                  block.fault);
 }
 
 void OutputStream::write_blocks() {

@@ -48,6 +48,7 @@ class OutputStream {
     PageBuffer buffer;
     std::uint64_t offset = 0;
     std::size_t filled = 0;  // under mutex_
+    FaultPoint fault = FaultPoint::kNone;  // of its writing: that of the moment when it was full
   };
 
   OutputStream(std::string path, Fd fd, BufferPool& blocks);

@@ -116,7 +116,9 @@ Result<> publish(const std::string& store, std::uint64_t mine, const std::string
       if (errno == ENOENT) continue;  // superseded and removed meanwhile
       return os_failure("link", draft);
     }
-    CAIRN_TRY(rename_file(draft, store + "/" + kOwnerName, FaultPoint::kOwnerPublish));
+    const auto put = rename_file(draft, store + "/" + kOwnerName, FaultPoint::kOwnerPublish);
+    if (!put && put.error().code == ENOENT) continue;  // taken for a leftover, as above
+    CAIRN_TRY(put);
     // rename(2) of two links to one file does nothing: then the draft is still there.
     if (::unlink(draft.c_str()) != 0 && errno != ENOENT) return os_failure("remove", draft);
     published = highest;

@@ -152,8 +152,11 @@ TEST_F(OwnerTest, OfManyTakersEachGetsAnIncarnationOfItsOwn) {
   for (std::thread& thread : threads) thread.join();
   std::sort(incarnations.begin(), incarnations.end());
   EXPECT_EQ(std::adjacent_find(incarnations.begin(), incarnations.end()), incarnations.end());
+  // Who claims a number that was used and settled over meanwhile is told that somebody was faster.
   const auto last = *must(store_->owner());
-  EXPECT_EQ(last.incarnation, 1U + kTakers);
+  EXPECT_LE(last.incarnation, 1U + kTakers);
+  ASSERT_FALSE(incarnations.empty());
+  EXPECT_EQ(last.incarnation, incarnations.back());
   EXPECT_EQ(text_of(path_ + "/owner"),
             text_of(path_ + "/owner." + std::to_string(last.incarnation)));
   for (const std::string& file : files()) EXPECT_EQ(file.find("draft"), std::string::npos) << file;
