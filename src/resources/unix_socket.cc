@@ -407,6 +407,30 @@ RebuildContext* author_of(RebuildContext& context, const image::QueuedMessage& m
   return context.job.member(credentials.pid);
 }
 
+bool is_abstract(const std::string& raw) {
+  return raw.size() > kPathStart && raw[kPathStart] == '\0';
+}
+
+// Stands for a sender that is gone, by the name that it had. Of one with a path only the path is
+// left, and that cannot be had a second time: its messages lose their sender.
+Fd gone_sender(const UnixSocket& record, const std::string& name) {
+  Fd fd;
+  if (!is_abstract(name)) return fd;
+  fd.reset(::socket(AF_UNIX, record.type() | SOCK_CLOEXEC, 0));
+  if (fd.valid() && ::bind(fd.get(), address_of(name), length_of(name)) != 0) fd.reset();
+  return fd;
+}
+
+// The socket of a sender's name, if it is there; else -1.
+int sender_named(const RebuildContext& context, const std::string& name) {
+  if (name.empty()) return -1;
+  for (const auto& other : context.job.objects)
+    if (other.has_unix_socket() && other.unix_socket().bound().raw() == name)
+      if (const auto made = context.job.made.find(other.id()); made != context.job.made.end())
+        return made->second.get();
+  return -1;
+}
+
 // Who sends what is in a queue: the peer; for datagrams the socket of the sender's name, or anybody.
 Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) {
   const auto& record = object.unix_socket();
@@ -433,12 +457,13 @@ Result<> fill_queue(RebuildContext& context, const image::KernelObject& object) 
   }
   for (const auto& message : record.queue()) {
     int from = sender;
-    if (by_name)
-      for (const auto& other : context.job.objects)
-        if (other.has_unix_socket() && !message.from().raw().empty() &&
-            other.unix_socket().bound().raw() == message.from().raw() &&
-            context.job.made.contains(other.id()))
-          from = context.job.made[other.id()].get();
+    Fd gone;
+    if (by_name) {
+      if (const int named = sender_named(context, message.from().raw()); named >= 0)
+        from = named;
+      else if (gone = gone_sender(record, message.from().raw()); gone.valid())
+        from = gone.get();
+    }
     const RoomyBuffers room(from);
     Reachable name;
     if (by_name) {
