@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -184,6 +185,19 @@ Result<> copy_messages(CaptureContext& context, int fd, int type, SocketQueue& q
 
 }  // namespace
 
+// A TCP socket whose buffer grows by itself may have up to net.ipv4.tcp_rmem for what it is said to
+// wait for (tcp_set_rcvlowat), where net.core.rmem_max would allow less.
+bool RoomyBuffers::wait_for_much() {
+  constexpr int kReceiveLocked = 2;  // SOCK_RCVBUF_LOCK
+  const auto protocol = socket_option(fd_, SOL_SOCKET, SO_PROTOCOL);
+  const auto low = socket_option(fd_, SOL_SOCKET, SO_RCVLOWAT);
+  if (!protocol || *protocol != IPPROTO_TCP || !low || (lock_ & kReceiveLocked) != 0) return false;
+  const int much = 1 << 30;
+  if (::setsockopt(fd_, SOL_SOCKET, SO_RCVLOWAT, &much, sizeof much) != 0) return false;
+  low_ = *low;
+  return true;
+}
+
 RoomyBuffers::RoomyBuffers(int fd) : fd_(fd) {
   if (const auto lock = socket_option(fd, SOL_SOCKET, kBufLock)) lock_ = *lock;
   int index = 0;
@@ -192,12 +206,15 @@ RoomyBuffers::RoomyBuffers(int fd) : fd_(fd) {
     // As far as it goes: net.core.wmem_max bounds it for those without CAP_NET_ADMIN.
     const int large = 64 << 20;
     if (::setsockopt(fd, SOL_SOCKET, name == SO_SNDBUF ? SO_SNDBUFFORCE : SO_RCVBUFFORCE, &large,
-                     sizeof large) != 0)
-      (void)::setsockopt(fd, SOL_SOCKET, name, &large, sizeof large);
+                     sizeof large) == 0)
+      continue;
+    if (name == SO_RCVBUF && wait_for_much()) continue;
+    (void)::setsockopt(fd, SOL_SOCKET, name, &large, sizeof large);
   }
 }
 
 RoomyBuffers::~RoomyBuffers() {
+  if (low_ > 0) (void)::setsockopt(fd_, SOL_SOCKET, SO_RCVLOWAT, &low_, sizeof low_);
   int index = 0;
   for (const int name : {SO_SNDBUF, SO_RCVBUF}) {
     const int size = size_[index++];

@@ -21,9 +21,12 @@ class RoomyBuffers {
   RoomyBuffers& operator=(const RoomyBuffers&) = delete;
 
  private:
+  bool wait_for_much();
+
   int fd_;
   int size_[2] = {-1, -1};
   int lock_ = 0;
+  int low_ = 0;  // SO_RCVLOWAT, if it was changed
 };
 
 // Copies a queue with MSG_PEEK, never taking anything: one entry for each message, or for each
