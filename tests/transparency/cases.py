@@ -37,8 +37,6 @@ class Case:
 # What is known not to work yet, in all modes or in one; counted as skipped.
 OPEN_DEFECTS = {
     "int80": "32-bit system calls are answered ENOSYS",
-    "gdb-guest/dispatch": "gdb's child waits for it at the SIGSYS of its exec, while gdb waits in vfork for that exec",
-    "tracers/dispatch": "ltrace cannot start a program whose every call is a SIGSYS to its tracer",
 }
 
 

@@ -6,6 +6,7 @@
 #include "runtime/handlers/socket_timeouts.h"
 #include "runtime/handlers/process.h"
 #include "runtime/handlers/seccomp.h"
+#include "runtime/host/support.h"
 #include "runtime/intercept/held_signals.h"
 #include "syscalls/table.gen.h"
 
@@ -49,8 +50,10 @@ Action lower(ThreadBlock* t) {
 }
 
 namespace {
-std::int64_t both(ThreadBlock* t, std::int64_t result) {
-  return t->chained[1](t, t->chained[0](t, result));
+std::int64_t one_after_another(ThreadBlock* t, std::int64_t result) {
+  for (std::uint32_t i = 0; i < t->chained_count && result != kAgain; ++i)
+    result = t->chained[i](t, result);
+  return result;
 }
 }  // namespace
 
@@ -59,9 +62,13 @@ void then(ThreadBlock* t, PostHandler post) {
     t->post = post;
     return;
   }
-  t->chained[0] = t->post;
-  t->chained[1] = post;
-  t->post = both;
+  if (t->post != one_after_another) {
+    t->chained[0] = t->post;
+    t->chained_count = 1;
+    t->post = one_after_another;
+  }
+  if (t->chained_count == kMostChained) die("too many layers behind one system call");
+  t->chained[t->chained_count++] = post;
 }
 
 void arm_shifted_ids() {
@@ -82,7 +89,7 @@ void build_fast_table() {
   for (const HandlerRow* rows : {kSignalHandlers, kWaitHandlers, kProcessHandlers, kMemoryHandlers,
                                  kPathHandlers, kExecHandlers, kSocketHandlers, kLimitHandlers,
                                  kSeccompHandlers, kSignalfdHandlers, kSysvHandlers,
-                                 kRegistrationHandlers, kNoticeHandlers})
+                                 kRegistrationHandlers, kNoticeHandlers, kTracerHandlers})
     arm(rows);
 }
 

@@ -20,7 +20,7 @@ struct HandlerRow {
 extern const HandlerRow kSignalHandlers[], kWaitHandlers[], kProcessHandlers[], kMemoryHandlers[],
     kPathHandlers[], kExecHandlers[], kSocketHandlers[], kLimitHandlers[],
     kSeccompHandlers[], kSignalfdHandlers[], kSysvHandlers[], kRegistrationHandlers[],
-    kNoticeHandlers[];
+    kNoticeHandlers[], kTracerHandlers[];
 // As above, but only once a restart has made the guest's numbers differ from the kernel's.
 extern const HandlerRow kShiftedClockHandlers[], kShiftedIdHandlers[], kShiftedStructHandlers[],
     kShiftedPathHandlers[], kShiftedSysvHandlers[];

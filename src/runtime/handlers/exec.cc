@@ -11,6 +11,7 @@
 #include "runtime/handlers/path.h"
 #include "runtime/handlers/robust_list.h"
 #include "runtime/handlers/seccomp.h"
+#include "runtime/handlers/tracer.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
 #include "runtime/intercept/deliver.h"
@@ -90,6 +91,7 @@ std::int64_t native_after_marking(ThreadBlock* t, const ExecCall& call) {
   (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&mask), 0, 8);
   RobustUndo undo;
   leave_robust_list_for_exec(t, &undo);
+  begin_to_be_traced(t);
   std::int64_t failed = native(call);
   take_back_robust_list(undo);
   (void)sys::call(__NR_rt_sigprocmask, kSigSetmask, sys::address(&hidden), 0, 8);
@@ -264,6 +266,7 @@ std::int64_t exec_runtime(ThreadBlock* t, const ExecCall& call, ExecWork* work) 
   RobustUndo undo;
   leave_robust_list_for_exec(t, &undo);
   hand_held_signals_to_kernel(t);
+  begin_to_be_traced(t);
   std::int64_t failed =
       sys::call(__NR_execve, sys::address("/proc/self/exe"), sys::address(work->vector), call.envp).raw;
   if (failed == -kENOENT && job_attached())  // no /proc here

@@ -42,7 +42,7 @@ bool map_block(std::uint32_t index) {
 ThreadBlock* prepare(std::uint32_t index) {
   auto* block = reinterpret_cast<ThreadBlock*>(block_address(index));
   memset(block, 0, offsetof(ThreadBlock, in_use));
-  block->vfork_child = block->ended = 0;
+  block->vfork_child = block->traced_from_exec = block->ended = 0;
   block->self = block;
   block->host_stack = block_address(index) + kHostStackEnd;
   block->sigstack = block_address(index) + kSigstackStart;

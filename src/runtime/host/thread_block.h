@@ -65,6 +65,8 @@ inline constexpr std::uint64_t kHostSignals = signal_bit(kSigsys) | signal_bit(a
 
 inline constexpr std::size_t kPathRoom = 4096 + 64;  // PATH_MAX, and ids that are longer
 
+inline constexpr std::uint32_t kMostChained = 4;  // layers behind one call
+
 // What belongs to the thread group. A vfork child has its own although it shares all memory.
 struct Process {
   std::int32_t real_pid;
@@ -140,7 +142,8 @@ struct ThreadBlock {
   std::uint64_t scratch[64];
   std::uint32_t deferring;     // by this thread checkpoints are put off so often,
   std::int32_t deferring_in;   // if it is in this process: a fork's child does not put them off
-  PostHandler chained[2];      // what `post` stands for where two handlers look at one call
+  PostHandler chained[kMostChained];      // what `post` stands for where two handlers look at one call
+  std::uint32_t chained_count;
   std::uint64_t id_argument[256];  // the guest's structures with the kernel's ids in them
   alignas(16) unsigned char return_frame[512];
 
@@ -153,6 +156,7 @@ struct ThreadBlock {
   std::uint64_t park_call_count;
   std::uint32_t in_use;
   std::uint32_t vfork_child;
+  std::uint32_t traced_from_exec;  // 1: of a child of vfork that has asked to be traced
   std::int32_t birth_slot;  // of a fork under way: the child's in the job segment, -1: none
   std::uint32_t ended;  // restore: 1 + exit status of a first thread that is not to run any more
   char path_argument[2][kPathRoom];  // paths as the kernel is to see them,
