@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
@@ -184,7 +183,7 @@ class Trial:
     def relocate(self):
         """Other process ids, another directory for the images, another working directory."""
         moved = self.path("moved") + str(self.commands)
-        shutil.copytree(self.images, moved, symlinks=True)
+        subprocess.run(["cp", "-a", self.images, moved], check=True)  # holes stay holes
         os.rename(self.images, self.images + f".away{self.commands}")
         self.images = moved
         for _ in range(self.random.randrange(1, 30)):
