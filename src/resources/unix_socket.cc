@@ -140,7 +140,7 @@ Result<> capture_listener(CaptureContext& context, OpenFile& file, const UnixDia
   for (const auto inode : diagnosis.waiting) {
     const auto* client = socket_of_inode(context, inode);
     if (client == nullptr)
-      return cannot_save(file, "a listening socket at which another process waits");
+      return cannot_save_now(file, "a listening socket at which another process waits, or one that is gone,");
     record.add_pending_object_ids(client->object_id);
   }
   return {};
