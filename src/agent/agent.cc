@@ -116,9 +116,7 @@ class Agent {
   std::optional<ApiService> api_;
   ConnectionQueue links_;
   std::map<int, Peer> unidentified_;
-  // For processes of root's job that have become another user's: links, and the job's files.
-  Fd members_listener_;
-  Fd files_listener_;
+  Fd members_listener_;  // for processes of root's job that have become another user's
   std::uint32_t freeze_word_ = 0;
   bool ending_ = false;
 
@@ -195,8 +193,7 @@ Result<> Agent::hold_station() {
   if (::geteuid() == 0) {  // nobody else's processes can change their user
     CAIRN_ASSIGN(members_listener_, listen_abstract(job.socket()));
     loop_->on_readable(members_listener_.get(), [this] { member_connection(); });
-    CAIRN_ASSIGN(files_listener_, listen_abstract(job.segment()));
-    loop_->on_readable(files_listener_.get(), [this] { member_wants_file(); });
+    loop_->on_readable(station_.files.get(), [this] { member_wants_file(); });
   }
   loop_->every(kRefresh, [this] { watch_->refresh(); });
   loop_->every(settings_.interval, [this] { enqueue({}); });
@@ -247,7 +244,7 @@ void Agent::member_connection() {
 }
 
 void Agent::member_wants_file() {
-  const auto peer = accept_member(files_listener_.get());
+  const auto peer = accept_member(station_.files.get());
   if (!peer) return;
   if (const auto given = give_file(peer->socket.get(), segment_path(), *segment()); !given)
     log_warning("give a file to a process of another user", "process={} reason={}", peer->pid,

@@ -123,7 +123,8 @@ Error become_engine(const AgentSettings& settings, const Station& station) {
   if (!text.valid()) return os_failure("memfd_create").value();
   if (const auto written = write_all(text.get(), hand_over_text(settings, station)); !written)
     return written.error();
-  for (const Fd* fd : {&station.listener, &station.program}) ::fcntl(fd->get(), F_SETFD, 0);
+  for (const Fd* fd : {&station.listener, &station.files, &station.program})
+    if (fd->valid()) ::fcntl(fd->get(), F_SETFD, 0);
   std::string title = kAgentTitle + settings.job.name;
   std::string number = std::to_string(text.get());
   char* const argv[] = {title.data(), number.data(), nullptr};
@@ -175,6 +176,10 @@ Result<> make_segment(AgentSettings& settings, Station& station) {
 Result<> claim_station(AgentSettings& settings, Station& station) {
   JobEntry& job = settings.job;
   CAIRN_ASSIGN(station.listener, listen_unix(job.socket()));
+  // Before the program's first instruction: nobody else's processes can change their user.
+  if (::geteuid() == 0) {
+    CAIRN_ASSIGN(station.files, listen_abstract(job.segment()));
+  }
   CAIRN_TRY(own_store(job));
   // A program may ask with its first instruction.
   (*station.segment)->api.incarnation.store(job.incarnation);
@@ -191,6 +196,7 @@ std::string hand_over_text(const AgentSettings& settings, const Station& station
   std::apply([&text](const auto&... field) { (write_field(text, field), ...); },
              fields_of(settings));
   write_field(text, station.listener.get());
+  write_field(text, station.files.get());
   write_field(text, station.program.get());
   return text;
 }
@@ -200,6 +206,7 @@ Result<TakenOver> take_over(const std::string& text) {
   Fields fields(text);
   std::apply([&fields](auto&... field) { (fields.read(field), ...); }, fields_of(taken.settings));
   fields.read(taken.station.listener);
+  fields.read(taken.station.files);
   fields.read(taken.station.program);
   if (!fields.whole()) return refusal("take over an agent: its settings are not whole");
   auto segment = SegmentFile::open(taken.settings.job.segment());

@@ -26,6 +26,7 @@ namespace cairn::agent {
 struct Station {
   std::optional<SegmentFile> segment;
   Fd listener;
+  Fd files;    // where processes that have become another user's ask; of root's job only
   Fd program;  // pidfd of the first process
 };
 
