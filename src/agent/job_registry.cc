@@ -67,8 +67,7 @@ Result<JobEntry> read_entry(const fs::path& run_directory) {
 }  // namespace
 
 bool JobEntry::alive() const {
-  return agent_pid > 0 && !wait_for_process_end(agent_pid, agent_start_time,
-                                                Deadline{std::chrono::milliseconds(0)});
+  return agent_pid > 0 && process_lives(agent_pid, agent_start_time);
 }
 
 std::string make_job_id() {

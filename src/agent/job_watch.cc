@@ -25,9 +25,8 @@ bool has_begun(const abi::ProcessSlot& slot) {
 }
 
 // Does the slot's pid still belong to the process that claimed it?
-bool process_lives(const abi::ProcessSlot& slot) {
-  return !wait_for_process_end(slot.real_pid.load(), slot.start_time.load(),
-                               Deadline{std::chrono::milliseconds(0)});
+bool lives(const abi::ProcessSlot& slot) {
+  return process_lives(slot.real_pid.load(), slot.start_time.load());
 }
 
 // Frees a dead process' slot, unless somebody else has it by now.
@@ -74,7 +73,7 @@ void JobWatch::refresh() {
       continue;
     }
     // It may die between the check and the pidfd: then the pidfd is readable at once.
-    if (!process_lives(*slot) || !find(pid)) free_slot(*slot, pid);
+    if (!lives(*slot) || !find(pid)) free_slot(*slot, pid);
   }
 }
 
@@ -117,14 +116,14 @@ std::vector<RealPid> JobWatch::pids() const {
 std::vector<abi::ProcessSlot*> live_slots(const SegmentFile& segment) {
   std::vector<abi::ProcessSlot*> live;
   for (abi::ProcessSlot* slot : segment.slots())
-    if (has_begun(*slot) && process_lives(*slot)) live.push_back(slot);
+    if (has_begun(*slot) && lives(*slot)) live.push_back(slot);
   return live;
 }
 
 bool is_member(const SegmentFile& segment, RealPid pid) {
   const auto slots = segment.slots();
   return std::any_of(slots.begin(), slots.end(), [pid](const abi::ProcessSlot* slot) {
-    return slot->real_pid.load() == pid.value && holds_process(*slot) && process_lives(*slot);
+    return slot->real_pid.load() == pid.value && holds_process(*slot) && lives(*slot);
   });
 }
 

@@ -106,4 +106,15 @@ bool wait_for_process_end(pid_t pid, std::uint64_t start_time, const Deadline& d
   }
 }
 
+bool process_lives(pid_t pid, std::uint64_t start_time) {
+  return !wait_for_process_end(pid, start_time, Deadline{std::chrono::milliseconds(0)});
+}
+
+char state_in_status(std::string_view status) {
+  constexpr std::string_view kLabel = "\nState:\t";
+  const std::size_t at = status.find(kLabel);
+  const std::size_t letter = at + kLabel.size();
+  return at == std::string_view::npos || letter >= status.size() ? '\0' : status[letter];
+}
+
 }  // namespace cairn

@@ -45,5 +45,10 @@ struct ProcessStat {
 // later process with the same pid; 0: not known.
 [[nodiscard]] bool wait_for_process_end(pid_t pid, std::uint64_t start_time,
                                         const Deadline& deadline);
+// The same question for this moment.
+[[nodiscard]] bool process_lives(pid_t pid, std::uint64_t start_time);
+
+// The letter in a status file of /proc, of a process or a thread; 0: there is none.
+[[nodiscard]] char state_in_status(std::string_view status);
 
 }  // namespace cairn

@@ -19,11 +19,6 @@ constexpr milliseconds kRound{4};
 
 constexpr int kLooks = 1000;  // at the threads of a process that lives and seems to have none
 
-bool any_in_state(const std::vector<Task>& tasks, char state) {
-  return std::any_of(tasks.begin(), tasks.end(),
-                     [state](const Task& task) { return task.state == state; });
-}
-
 std::string process_name(RealPid pid) { return "process " + std::to_string(pid.value); }
 
 class KernelTaskControl : public TaskControl {

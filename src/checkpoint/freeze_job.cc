@@ -24,8 +24,7 @@ SlotState state_of(const abi::ProcessSlot& slot) {
 }
 
 bool lives(const abi::ProcessSlot& slot) {
-  return !wait_for_process_end(slot.real_pid.load(), slot.start_time.load(),
-                               Deadline{milliseconds(0)});
+  return process_lives(slot.real_pid.load(), slot.start_time.load());
 }
 
 std::string name_of(const abi::ProcessSlot& slot) {
@@ -82,8 +81,7 @@ Result<> JobFreeze::take_in(abi::ProcessSlot& slot, Look& look) {
 // One that was stopped in its first or its last moments gets out of them, though not to the guest.
 Result<> JobFreeze::let_stopped_on(RealPid pid) {
   const auto tasks = control_.tasks(pid);
-  const bool any = tasks && std::any_of(tasks->begin(), tasks->end(),
-                                        [](const Task& task) { return task.state == 'T'; });
+  const bool any = tasks && any_in_state(*tasks, 'T');
   return any ? control_.let_park(pid) : Result<>();
 }
 

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <memory>
@@ -31,11 +32,6 @@ bool signal_pending(std::string_view status, int signal) {
   return (mask >> (signal - 1) & 1) != 0;
 }
 
-char status_state(std::string_view status) {
-  const std::size_t at = status.find("\nState:\t");
-  return at == std::string_view::npos || at + 8 >= status.size() ? '\0' : status[at + 8];
-}
-
 }  // namespace
 
 std::vector<Task> live_tasks(RealPid pid) {
@@ -49,10 +45,15 @@ std::vector<Task> live_tasks(RealPid pid) {
   return tasks;
 }
 
+bool any_in_state(const std::vector<Task>& tasks, char state) {
+  return std::any_of(tasks.begin(), tasks.end(),
+                     [state](const Task& task) { return task.state == state; });
+}
+
 std::optional<Task> task_of(RealPid pid, pid_t tid) {
   const auto status = read_text_file(task_directory(pid) + std::to_string(tid) + "/status");
   if (!status) return std::nullopt;  // ended meanwhile
-  const char state = status_state(*status);
+  const char state = state_in_status(*status);
   if (state == 'Z' || state == 'X' || state == '\0') return std::nullopt;
   const bool dying =
       signal_pending(*status, SIGKILL) || status->find("\nVmSize:") == std::string::npos;
@@ -61,7 +62,7 @@ std::optional<Task> task_of(RealPid pid, pid_t tid) {
 
 char task_state(RealPid pid, pid_t tid) {
   const auto status = read_text_file(task_directory(pid) + std::to_string(tid) + "/status");
-  return status ? status_state(*status) : '\0';
+  return status ? state_in_status(*status) : '\0';
 }
 
 Result<> request_park(RealPid pid, pid_t tid, std::uint32_t freeze_word) {

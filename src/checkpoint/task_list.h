@@ -21,6 +21,7 @@ struct Task {
 
 // Those that are not dead at this moment.
 [[nodiscard]] std::vector<Task> live_tasks(RealPid pid);
+[[nodiscard]] bool any_in_state(const std::vector<Task>& tasks, char state);
 // Nothing if it is dead.
 [[nodiscard]] std::optional<Task> task_of(RealPid pid, pid_t tid);
 // Also of one that is dead; 0 if it is gone.

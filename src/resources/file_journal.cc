@@ -12,7 +12,6 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/deadline.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/files.h"
@@ -155,9 +154,7 @@ Result<> FileJournal::check_taken_over(const std::vector<const abi::ProcessSlot*
     const bool runs = slot->state.load() == static_cast<std::uint32_t>(abi::SlotState::kRunning);
     if (!runs || slot->journal.load() == serial) continue;
     // Killed by a member that ran on before it: it has done nothing since the commit.
-    if (wait_for_process_end(slot->real_pid.load(), slot->start_time.load(),
-                             Deadline{std::chrono::milliseconds(0)}))
-      continue;
+    if (!process_lives(slot->real_pid.load(), slot->start_time.load())) continue;
     CAIRN_ASSIGN(const auto journal,
                  MappedJournal::open(fmt::format("{}/{}/log", directory_, number_)));
     journal.header().incomplete = 1;

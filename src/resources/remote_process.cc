@@ -39,8 +39,8 @@ Result<std::vector<T>> items_of(std::span<const std::byte> payload, const char* 
 
 bool has_ended(const std::string& directory) {
   const auto status = read_text_file(directory + "/status");
-  const auto at = status ? status->find("\nState:\t") : std::string::npos;
-  return at == std::string::npos || (*status)[at + 8] == 'Z' || (*status)[at + 8] == 'X';
+  const char state = status ? state_in_status(*status) : '\0';
+  return state == '\0' || state == 'Z' || state == 'X';
 }
 
 RealPid live_task(RealPid pid) {

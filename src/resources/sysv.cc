@@ -114,7 +114,7 @@ void identify(const ipc_perm& permissions, std::int64_t change_time,
 }
 
 bool is_alive(int pid) {
-  return pid > 0 && !wait_for_process_end(pid, 0, Deadline{std::chrono::milliseconds(0)});
+  return pid > 0 && process_lives(pid, 0);
 }
 
 Result<> capture_sysv(CaptureJob& job) {

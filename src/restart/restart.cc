@@ -63,6 +63,15 @@ std::string undo_directory(const Plan& plan) {
   return plan.directory + "/undo";
 }
 
+// `without`: the journal that this restart has begun itself, if it has.
+resources::UndoRequest undo_request(const Plan& plan, std::uint64_t without = 0) {
+  return {.directory = plan.directory + "/journal",
+          .positions = plan.journals,
+          .without = without,
+          .undo_directory = undo_directory(plan),
+          .moved = plan.moved};
+}
+
 resources::RebuildOptions rebuild_options(const Plan& plan, abi::JobSegment& segment,
                                           const Surroundings& around) {
   resources::RebuildOptions options;
@@ -85,11 +94,7 @@ resources::RebuildOptions rebuild_options(const Plan& plan, abi::JobSegment& seg
 
 Result<> undo_names(const Plan& plan, const Surroundings& around) {
   if (!around.bring_back_files) return {};
-  return resources::undo_journals({.directory = plan.directory + "/journal",
-                                   .positions = plan.journals,
-                                   .without = around.journal,
-                                   .undo_directory = undo_directory(plan),
-                                   .moved = plan.moved});
+  return resources::undo_journals(undo_request(plan, around.journal));
 }
 
 // Nobody runs before everybody can.
@@ -236,10 +241,7 @@ namespace {
 // What was removed since the commit is brought back before anything is opened. If the journals
 // cannot be read, the step that undoes them says so.
 std::function<bool(const std::string&)> what_comes_back(const Plan& plan) {
-  const auto names = resources::names_in_journals({.directory = plan.directory + "/journal",
-                                                   .positions = plan.journals,
-                                                   .undo_directory = {},
-                                                   .moved = plan.moved});
+  const auto names = resources::names_in_journals(undo_request(plan));
   if (!names) return [](const std::string&) { return true; };
   return [names = *names](const std::string& path) {
     for (std::string part = path; part.size() > 1; part.resize(part.rfind('/'))) {
@@ -253,10 +255,7 @@ std::function<bool(const std::string&)> what_comes_back(const Plan& plan) {
 }  // namespace
 
 bool changes_files_first(const Plan& plan) {
-  const auto names = resources::names_in_journals({.directory = plan.directory + "/journal",
-                                                   .positions = plan.journals,
-                                                   .undo_directory = {},
-                                                   .moved = plan.moved});
+  const auto names = resources::names_in_journals(undo_request(plan));
   return !names || !names->empty();
 }
 

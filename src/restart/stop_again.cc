@@ -33,9 +33,8 @@ constexpr std::size_t kMaskBytes = 8;
 // True of a thread that has ended, too.
 bool is_at_rest(const std::filesystem::path& thread) {
   const auto status = read_text_file(thread / "status");
-  const std::size_t at = status ? status->find("\nState:\t") : std::string::npos;
-  if (at != std::string::npos && std::string("TZX").find((*status)[at + 8]) == std::string::npos)
-    return false;
+  const char state = status ? state_in_status(*status) : '\0';
+  if (state != '\0' && std::string_view("TZX").find(state) == std::string_view::npos) return false;
   // It may be about to tell its parent still (do_signal_stop); this file is not there to be read
   // before it has given its CPU away (task_current_syscall).
   (void)read_text_file(thread / "syscall");

@@ -10,17 +10,11 @@
 #include <termios.h>
 
 #include "child.h"
+#include "terminal.h"
 
 static volatile sig_atomic_t g_interrupted;
 static void note(int signal) {
   (void)signal, g_interrupted = 1;
-}
-
-static void expect(int fd, const char* text) {
-  char got[64] = {0};
-  for (size_t done = 0; done < strlen(text);)
-    done += (size_t)CHECK_SYS(read(fd, got + done, strlen(text) - done));
-  CHECK_STR(got, text);
 }
 
 static void session_leader(const char* name) {
@@ -50,30 +44,27 @@ static void session_leader(const char* name) {
 }
 
 int main(void) {
-  const int master = (int)CHECK_SYS(posix_openpt(O_RDWR | O_NOCTTY));
-  CHECK_SYS(grantpt(master));
-  CHECK_SYS(unlockpt(master));
+  char name[64];
+  const int master = check_open_master(name, sizeof name);
   const struct winsize size = {33, 77, 0, 0};
   CHECK_SYS(ioctl(master, TIOCSWINSZ, &size));
-  char name[64];
-  CHECK_OK(ptsname_r(master, name, sizeof name));
   const pid_t pid = (pid_t)CHECK_SYS(fork());
   if (pid == 0) {
     close(master);
     session_leader(name);
   }
-  expect(master, "ready\r\n");
+  check_expect(master, "ready\r\n");
   check_until_child_asleep(pid);
   check_ready();
   check_wait();
   CHECK_EQ(write(master, "typed\n", 6), 6);
-  expect(master, "seen\r\n");
+  check_expect(master, "seen\r\n");
   struct winsize now;
   CHECK_SYS(ioctl(master, TIOCGWINSZ, &now));
   CHECK_EQ(now.ws_row, 33);
   CHECK_EQ(now.ws_col, 77);
   CHECK_EQ(write(master, "\003", 1), 1);
-  expect(master, "bye\r\n");
+  check_expect(master, "bye\r\n");
   int status;
   CHECK_EQ(waitpid(pid, &status, 0), pid);
   CHECK_EQ(status, 0);

@@ -9,13 +9,7 @@
 #include <termios.h>
 
 #include "child.h"
-
-static void expect(int fd, const char* text) {
-  char got[64] = {0};
-  for (size_t done = 0; done < strlen(text);)
-    done += (size_t)CHECK_SYS(read(fd, got + done, strlen(text) - done));
-  CHECK_STR(got, text);
-}
+#include "terminal.h"
 
 static void session_leader(const char* name) {
   char line[64] = {0};
@@ -38,22 +32,19 @@ static void session_leader(const char* name) {
 }
 
 int main(void) {
-  const int master = (int)CHECK_SYS(posix_openpt(O_RDWR | O_NOCTTY));
-  CHECK_SYS(grantpt(master));
-  CHECK_SYS(unlockpt(master));
   char name[64];
-  CHECK_OK(ptsname_r(master, name, sizeof name));
+  const int master = check_open_master(name, sizeof name);
   const pid_t pid = (pid_t)CHECK_SYS(fork());
   if (pid == 0) {
     close(master);
     session_leader(name);
   }
-  expect(master, "ready\r\n");
+  check_expect(master, "ready\r\n");
   check_until_child_asleep(pid);
   check_ready();
   check_wait();
   CHECK_EQ(write(master, "typed\n", 6), 6);
-  expect(master, "typed\r\nbye\r\n");
+  check_expect(master, "typed\r\nbye\r\n");
   int status;
   CHECK_EQ(waitpid(pid, &status, 0), pid);
   CHECK_EQ(status, 0);

@@ -14,6 +14,7 @@
 #include "runtime/handlers/process.h"
 #include "runtime/host/job.h"
 #include "runtime/host/support.h"
+#include "runtime/intercept/door.h"
 #include "runtime/intercept/site_map.h"
 #include "sys/syscall.h"
 
@@ -179,11 +180,8 @@ Action trap(ThreadBlock* t, const seccomp_data& data, std::uint32_t value) {
 }
 
 bool privileged() {
-  constexpr std::uint64_t kPrGetNoNewPrivs = 39;
   constexpr std::uint32_t kVersion3 = 0x20080522, kSysAdmin = 21;
-  if (!g_process.no_new_privs_is_ours &&
-      sys::call(__NR_prctl, kPrGetNoNewPrivs, 0, 0, 0, 0).raw == 1)
-    return true;
+  if (guest_has_no_new_privs(g_process)) return true;
   std::uint32_t header[2] = {kVersion3, 0};
   std::uint32_t sets[6] = {};
   return sys::call(__NR_capget, sys::address(header), sys::address(sets)).ok() &&

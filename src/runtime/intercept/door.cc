@@ -87,4 +87,9 @@ void arm_process(bool filter_already_installed) {
 
 bool seccomp_installed() { return g_seccomp; }
 
+bool guest_has_no_new_privs(const Process& process) {
+  return !process.no_new_privs_is_ours &&
+         sys::call(__NR_prctl, kPrGetNoNewPrivs, 0, 0, 0, 0).raw == 1;
+}
+
 }  // namespace cairn::runtime

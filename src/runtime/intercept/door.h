@@ -13,6 +13,8 @@ void set_gs(ThreadBlock* t);
 // that is the mode and no ancestor has installed it.
 void arm_process(bool filter_already_installed);
 bool seccomp_installed();
+// As the guest has asked for it; what the fallback needs for its filter does not count.
+bool guest_has_no_new_privs(const Process& process);
 
 void set_fsgsbase(bool available);
 

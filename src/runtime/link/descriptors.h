@@ -7,10 +7,6 @@
 
 namespace cairn::runtime {
 
-// recvmsg that appends descriptors to `fds`; bytes, 0 at the end, or a negative errno.
-std::int64_t receive_with_fds(int socket, std::uint64_t to, std::uint64_t bytes, int* fds, int* count);
-std::int64_t send_with_fds(int socket, const void* from, std::uint64_t bytes, const int* fds, int count);
-
 // Gives each received descriptor its number; whatever stands in the way that is ours (the link, the
 // other received ones) moves aside. 0 or a negative errno.
 std::int32_t place_fds(int* link, int* received, const abi::LinkPlaceFd* places, int count);

@@ -5,6 +5,7 @@
 #include "runtime/host/job.h"
 #include "runtime/host/journal.h"
 #include "runtime/host/support.h"
+#include "runtime/host/unix_socket.h"
 #include "runtime/intercept/entry.h"
 #include "runtime/link/descriptors.h"
 #include "runtime/link/thread_state.h"
@@ -23,11 +24,6 @@ std::int64_t run_one(const abi::LinkSyscall& call) {
                    call.args[4], call.args[5])
       .raw;
 }
-
-struct UnixAddress {
-  std::uint16_t family;
-  char path[108];
-};
 
 // A payload in host memory, for the time of one request.
 class Payload {
@@ -57,18 +53,13 @@ class Payload {
 bool LinkServer::connect(abi::LinkPurpose purpose, std::int32_t slot, std::uint32_t freeze_word) {
   if (!job_attached()) return false;
   purpose_ = purpose;
-  auto fd = sys::call(__NR_socket, 1, 1 | 0x80000, 0);
+  auto fd = unix_socket();
   if (!fd.ok()) return false;
   fd_ = static_cast<int>(fd.value());
-  UnixAddress address{1, {}};
-  string_copy(address.path, sizeof(address.path), abi::job_segment()->agent_socket);
-  auto connected = sys::call(__NR_connect, fd.value(), sys::address(&address), sizeof(address));
-  if (connected.raw ==
-      -kEACCES) {  // of another user by now: root's agent has the name without a file, too
-    address.path[0] = 0;
-    string_copy(address.path + 1, sizeof(address.path) - 1, abi::job_segment()->agent_socket);
-    connected = sys::call(__NR_connect, fd.value(), sys::address(&address), sizeof(address));
-  }
+  const char* path = abi::job_segment()->agent_socket;
+  auto connected = connect_unix(fd.value(), path, SocketName::kPath);
+  // Of another user by now: root's agent has the name without a file, too.
+  if (connected.raw == -kEACCES) connected = connect_unix(fd.value(), path, SocketName::kAbstract);
   auto scratch = map_host(kScratchBytes);
   if (!connected.ok() || !scratch.ok()) return false;
   scratch_ = scratch.value();

@@ -155,11 +155,9 @@ void get_runtime_state(abi::RuntimeState* out) {
   out->start_ticks = static_cast<std::uint64_t>(g_clocks.start_ticks);
   out->virtual_parent = to_virtual(static_cast<std::int32_t>(sys::call(__NR_getppid).raw));
   out->virtual_group = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getpgid, 0).raw));
-  constexpr std::uint64_t kGetNoNewPrivs = 39;
-  bool has_none = t->process->no_new_privs_is_ours ||
-                  sys::call(__NR_prctl, kGetNoNewPrivs, 0, 0, 0, 0).raw == 0;
-  out->seccomp_door = (seccomp_installed() ? abi::kFilterIsDoors : 0) |
-                      (has_none ? abi::kNoNewPrivsIsNotGuests : 0);
+  out->seccomp_door =
+      (seccomp_installed() ? abi::kFilterIsDoors : 0) |
+      (guest_has_no_new_privs(*t->process) ? 0 : abi::kNoNewPrivsIsNotGuests);
   out->cpu_view_leaks = cpu_view_leaks() ? 1 : 0;
   out->virtual_session = to_virtual_group(static_cast<std::int32_t>(sys::call(__NR_getsid, 0).raw));
   get_left_out(out);
